@@ -33,3 +33,44 @@ type View struct {
 	pg  *page
 	rec *record // nil: the owner has no list
 }
+
+// Contains reports whether the target is on the list now. An entry is gone the
+// moment its expiry passes by the database's clock, as far as that is known.
+// The chance that a target that is not on the list is taken for one that is, is
+// at most 3000 in 2⁶⁴.
+func (v View) Contains(target string) bool {
+	if v.rec == nil {
+		return false
+	}
+	prints, expiries := v.pg.list(v.rec)
+	i := indexPrint(prints, printOf(target))
+	if i < 0 || expiries == nil || expiries[i] == 0 {
+		return i >= 0
+	}
+	return int64(expiries[i]) > v.dir.cache.databaseClock().UnixMicro()
+}
+
+// Allowlist reports whether the owner is in allowlist mode.
+func (v View) Allowlist() bool { return v.rec != nil && v.rec.has(flagAllowlist) }
+
+// Version returns the version of the list, 0 for an owner who never had one.
+func (v View) Version() int64 {
+	if v.rec == nil {
+		return 0
+	}
+	return v.rec.version
+}
+
+// Age returns an upper bound of the age of what the view says: every change
+// committed that long before now is in it. It is measured on one monotonic
+// clock, whatever clocks other machines have.
+func (v View) Age(now Instant) time.Duration {
+	asOf := v.pg.readAt
+	for f := v.dir.cache.feed.Load(); f != nil; f = f.older.Load() {
+		if f.epoch == v.pg.epoch {
+			asOf = max(asOf, f.asOf.Load())
+			break
+		}
+	}
+	return max(0, time.Duration(int64(now)-asOf))
+}

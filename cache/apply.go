@@ -1,0 +1,224 @@
+package cache
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// feed is one epoch: the server that is followed, and up to when. Pages of an
+// older epoch are suspect; they are answered from by the age of their own.
+type feed struct {
+	epoch    uint64
+	identity Identity
+	asOf     atomic.Int64 // Instant: every change committed before it is applied
+	older    atomic.Pointer[feed] // epochs that pages may still be of
+}
+
+// Instant is a reading of the monotonic clock, in nanoseconds since the cache
+// was made.
+type Instant int64
+
+// Now returns the present Instant.
+func (c *Cache) Now() Instant { return Instant(time.Since(c.started)) }
+
+// Identity returns the identity of the followed server, the zero Identity if
+// none is followed yet.
+func (c *Cache) Identity() Identity {
+	if f := c.feed.Load(); f != nil {
+		return f.identity
+	}
+	return Identity{}
+}
+
+// Epoch returns the number of times that following had to start over, 0 if no
+// server is followed yet.
+func (c *Cache) Epoch() uint64 { return c.epochNow() }
+
+func (c *Cache) epochNow() uint64 {
+	if f := c.feed.Load(); f != nil {
+		return f.epoch
+	}
+	return 0
+}
+
+// Synced reports whether a server is followed and a first poll is complete.
+func (c *Cache) Synced() bool {
+	f := c.feed.Load()
+	return f != nil && f.asOf.Load() != 0
+}
+
+// Reset starts an epoch: from now on changes and rows of the server with this
+// identity count, and every page in memory is suspect until it is read again.
+// If the new server hashes owners with another salt, the pages cannot even be
+// found and are dropped. Reset, Fresh and the Apply of the feed are called by
+// one goroutine, the follower.
+func (c *Cache) Reset(identity Identity) {
+	old := c.feed.Load()
+	next := &feed{epoch: 1, identity: identity}
+	rehash := old != nil && old.identity.Salt != identity.Salt
+	if old != nil {
+		next.epoch = old.epoch + 1
+		next.older.Store(old)
+	}
+	c.feed.Store(next)
+	// The barrier: every publish has either seen the new epoch or is seen by
+	// the sweep, because it held its lock before we did.
+	for _, d := range c.spaces {
+		for i := range d.shards {
+			s := &d.shards[i]
+			s.mu.Lock()
+			if rehash {
+				c.clearShard(s)
+			}
+			s.mu.Unlock()
+		}
+	}
+	c.keeper.poke()
+}
+
+func (c *Cache) clearShard(s *shard) {
+	t := s.table.Load()
+	for i := range t.slots {
+		if p := t.slots[i].Swap(nil); p != nil {
+			c.acct.mark(p.key, 0)
+		}
+	}
+}
+
+// Fresh says that every change committed before asOf has been applied.
+func (c *Cache) Fresh(asOf Instant) {
+	if f := c.feed.Load(); f != nil && f.asOf.Swap(int64(asOf)) == 0 {
+		c.keeper.poke()
+	}
+}
+
+// Apply brings changes to memory: those of the feed, and those of a write of
+// this process before it is acknowledged. They are ignored unless epoch and
+// identity are the present ones: versions of two servers cannot be compared.
+// Changes of one list come in ascending version; applying one twice is
+// harmless. Changes of apps that are not configured are ignored.
+func (c *Cache) Apply(epoch uint64, identity Identity, changes []Change) {
+	f := c.feed.Load()
+	if f == nil || f.epoch != epoch || f.identity != identity {
+		return
+	}
+	type placed struct {
+		dir  *Directory
+		hash uint64
+		c    *Change
+	}
+	batch := make([]placed, 0, len(changes))
+	for i := range changes {
+		if d := c.Directory(changes[i].App, changes[i].Kind); d != nil {
+			batch = append(batch, placed{d, HashOwner(changes[i].Owner, identity.Salt), &changes[i]})
+		}
+	}
+	// All changes of a page together cost one copy that readers see; of one
+	// list, they keep their order.
+	slices.SortStableFunc(batch, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.dir.space, b.dir.space), cmp.Compare(a.hash, b.hash))
+	})
+	for len(batch) > 0 {
+		d, n := batch[0].dir, 1
+		r := rangeOf(batch[0].hash, d.shardOf(batch[0].hash).table.Load().bits)
+		for n < len(batch) && batch[n].dir == d && r.holds(batch[n].hash) {
+			n++
+		}
+		group := make([]*Change, n)
+		for i := range group {
+			group[i] = batch[i].c
+		}
+		d.apply(epoch, batch[0].hash, group)
+		batch = batch[n:]
+	}
+	c.metrics.applied.Add(float64(len(changes)))
+}
+
+// apply brings changes of owners near each other to their page and to the
+// flights that are reading it.
+func (d *Directory) apply(epoch, near uint64, changes []*Change) {
+	s := d.shardOf(near)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.cache.epochNow() != epoch {
+		return
+	}
+	for len(changes) > 0 {
+		// The page count may have grown since the changes were grouped.
+		t := s.table.Load()
+		hash := d.hashOf(changes[0])
+		r, n := rangeOf(hash, t.bits), 1
+		for n < len(changes) && r.holds(d.hashOf(changes[n])) {
+			n++
+		}
+		s.record(d, epoch, changes[:n])
+		at := t.at(hash)
+		from := at.Load()
+		to, v := d.cache.stepAll(from, changes[:n])
+		s.swap(d.cache, at, from, to, v)
+		changes = changes[n:]
+	}
+}
+
+func (d *Directory) hashOf(c *Change) uint64 {
+	return HashOwner(c.Owner, d.cache.feed.Load().identity.Salt)
+}
+
+// record hands the changes to the flights that cover them.
+func (s *shard) record(d *Directory, epoch uint64, changes []*Change) {
+	for _, f := range s.flights {
+		for _, c := range changes {
+			if f.reach.holds(d.hashOf(c)) {
+				f.changes = append(f.changes, flightChange{Change: *c, epoch: epoch})
+			}
+		}
+	}
+}
+
+// stepAll steps a page through changes; it stops at the first one that kills
+// it.
+func (c *Cache) stepAll(p *page, changes []*Change) (*page, verdict) {
+	if p == nil {
+		return nil, known
+	}
+	out := known
+	for _, change := range changes {
+		next, v := p.step(change, c.off)
+		switch v {
+		case stepped:
+			p, out = next, stepped
+		case known:
+		default:
+			return p, v
+		}
+	}
+	return p, out
+}
+
+// swap makes what stepAll found true: the stepped page takes the place of the
+// one it came from, a page that cannot be followed is cleared out (the kill).
+// If the slot changed in between, the page was evicted, and stays so.
+func (s *shard) swap(c *Cache, at *slot, from, to *page, v verdict) {
+	switch v {
+	case known:
+		return
+	case stepped:
+		if at.CompareAndSwap(from, to) {
+			if to.bytes != from.bytes {
+				c.acct.mark(to.key, max(to.bytes-from.bytes, 0))
+			}
+		} else if c.off.has(guardSwap) {
+			at.Store(to)
+		}
+		return
+	case gap:
+		c.metrics.gaps.Inc()
+	case mismatch:
+		c.metrics.digestMismatches.Inc()
+	}
+	if at.CompareAndSwap(from, nil) {
+		c.acct.mark(from.key, 0)
+	}
+}

@@ -1,0 +1,182 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+)
+
+// Options configure a [Cache]. Loader, MaxBytes and Apps are required.
+type Options struct {
+	// MaxBytes is the budget for pages in bytes; what ristretto adds to each
+	// is counted in. The directory is not: 8 bytes a page slot.
+	MaxBytes int64
+	// Apps are the tenants whose lists are kept. Changes of others are
+	// ignored.
+	Apps []string
+	// Loader reads pages.
+	Loader Loader
+	// Sizer counts what there is to hold, so that the number of pages fits
+	// and everything is loaded ahead if there is room. If it is nil, nothing
+	// is loaded ahead.
+	Sizer Sizer
+	// LoadTimeout is the deadline of one shared page read. Default 150 ms:
+	// a check that waits longer is better answered "unknown".
+	LoadTimeout time.Duration
+	// MaxLoads bounds the page reads under way; more are shed at once.
+	// Default 256, far more than the database connections they wait for.
+	MaxLoads int64
+	// Metrics receives what happens; required. See [NewMetrics].
+	Metrics *Metrics
+}
+
+// Sizer counts the lists of a directory and their entries. The numbers choose
+// how many pages there are; they may be rough.
+type Sizer interface {
+	Sizes(ctx context.Context, app string, kind Kind) (lists, entries int64, err error)
+}
+
+const (
+	defaultLoadTimeout = 150 * time.Millisecond
+	defaultMaxLoads    = 256
+)
+
+func (o *Options) check() error {
+	switch {
+	case o.MaxBytes <= 0:
+		return fmt.Errorf("MaxBytes is %d, must be at least 1", o.MaxBytes)
+	case len(o.Apps) == 0:
+		return errors.New("no apps")
+	case o.Loader == nil:
+		return errors.New("no loader")
+	case o.Metrics == nil:
+		return errors.New("no metrics")
+	case o.LoadTimeout < 0 || o.MaxLoads < 0:
+		return errors.New("LoadTimeout and MaxLoads must not be negative")
+	}
+	if o.LoadTimeout == 0 {
+		o.LoadTimeout = defaultLoadTimeout
+	}
+	if o.MaxLoads == 0 {
+		o.MaxLoads = defaultMaxLoads
+	}
+	return nil
+}
+
+// Cache holds the lists of all apps in memory. All methods are safe for
+// concurrent use, except where they say otherwise.
+type Cache struct {
+	opts    Options
+	metrics *Metrics
+	started time.Time
+	off     guards // see guards.go
+
+	apps   map[string]*[Kinds]*Directory // never changes
+	spaces []*Directory                  // by Directory.space
+
+	feed        atomic.Pointer[feed] // nil until a server is followed
+	clockOffset atomic.Int64         // nanoseconds; see SetClockOffset
+	acct        *accountant
+	keeper      *keeper
+	loads       *semaphore.Weighted
+	reads       counter
+}
+
+// New returns an empty cache. It starts nothing: [Cache.Run] keeps the budget.
+func New(opts Options) (*Cache, error) {
+	if err := opts.check(); err != nil {
+		return nil, fmt.Errorf("cache: options: %w", err)
+	}
+	c := &Cache{
+		opts: opts, metrics: opts.Metrics, started: time.Now(),
+		apps:  make(map[string]*[Kinds]*Directory, len(opts.Apps)),
+		loads: semaphore.NewWeighted(opts.MaxLoads),
+	}
+	for _, app := range opts.Apps {
+		if c.apps[app] != nil {
+			return nil, fmt.Errorf("cache: options: app %q is named twice", app)
+		}
+		var dirs [Kinds]*Directory
+		for k := range Kind(Kinds) {
+			dirs[k] = newDirectory(c, app, k, len(c.spaces))
+			c.spaces = append(c.spaces, dirs[k])
+		}
+		c.apps[app] = &dirs
+	}
+	c.acct = newAccountant(c)
+	c.keeper = newKeeper(c)
+	opts.Metrics.observe(c)
+	return c, nil
+}
+
+// Run keeps the byte budget, loads ahead what fits and reads suspect pages
+// again, until ctx ends; then it returns nil. Reads go on working afterwards,
+// but nothing is evicted any more. Call it once.
+func (c *Cache) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.acct.run(ctx) })
+	g.Go(func() error { return c.keeper.run(ctx) })
+	return g.Wait()
+}
+
+// Directory returns the lists of an app, nil if the app is not configured.
+func (c *Cache) Directory(app string, kind Kind) *Directory {
+	dirs := c.apps[app]
+	if dirs == nil || kind >= Kinds {
+		return nil
+	}
+	return dirs[kind]
+}
+
+// Apps returns the names of the configured apps, sorted.
+func (c *Cache) Apps() []string {
+	names := slices.Clone(c.opts.Apps)
+	slices.Sort(names)
+	return names
+}
+
+// sampleHits is how rarely a hit is told to ristretto: one in 16 gives the same
+// hit ratio as each one, at no cost on the path. Every miss is told.
+const sampleHits = 16
+
+// Find returns the owner's list from memory. It takes no lock, allocates
+// nothing and never waits; false means that the page is not in memory, which
+// says nothing about the list (Invariant 1). The owner string is not kept.
+func (d *Directory) Find(owner string) (View, bool) {
+	c := d.cache
+	now := c.feed.Load()
+	if now == nil {
+		return View{}, false
+	}
+	hash := HashOwner(owner, now.identity.Salt)
+	p := d.shardOf(hash).table.Load().at(hash).Load()
+	dice := rand.Uint32()
+	// A page of another salt files the owner elsewhere: it cannot be asked.
+	if p == nil || p.salt != now.identity.Salt {
+		c.reads.miss(dice)
+		c.acct.touch(makeKey(d.space, d.bitsAt(hash), hash>>(64-d.bitsAt(hash))))
+		return View{}, false
+	}
+	c.reads.hit(dice)
+	if dice%sampleHits == 0 {
+		c.acct.touch(p.key)
+	}
+	return View{dir: d, pg: p, rec: p.find(hash, checkOf(owner))}, true
+}
+
+func (d *Directory) bitsAt(hash uint64) uint8 { return d.shardOf(hash).table.Load().bits }
+
+// SetClockOffset tells how far the database's clock is ahead of ours, as
+// measured at a poll. Expiries are compared with the corrected clock.
+func (c *Cache) SetClockOffset(ahead time.Duration) { c.clockOffset.Store(int64(ahead)) }
+
+func (c *Cache) databaseClock() time.Time {
+	return time.Now().Add(time.Duration(c.clockOffset.Load()))
+}

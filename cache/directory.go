@@ -1,0 +1,162 @@
+package cache
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// shardBits is how many of the top bits of an owner hash choose the
+	// shard: the lock, the loads under way and the part of the directory. It
+	// is never the page number, so that all page counts share the locks. A
+	// directory has at least one page a shard, so few shards keep an app
+	// without lists cheap.
+	shardBits = 4
+	shards    = 1 << shardBits
+
+	// maxBits bounds the pages of a directory: one list a page at four
+	// billion lists.
+	maxBits = 32
+)
+
+// pageKey names a page over all directories and all page counts: ristretto
+// compares nothing but this number, so page 5 of two apps, or of two sizes of
+// one directory, must not be one key. The lowest 33 bits are a one, followed by
+// as many bits of page number as the directory had; above is the space.
+type pageKey uint64
+
+const spaceShift = maxBits + 1
+
+func makeKey(space int, bits uint8, no uint64) pageKey {
+	return pageKey(uint64(space)<<spaceShift | 1<<bits | no)
+}
+
+func (k pageKey) space() int { return int(k >> spaceShift) }
+
+func (k pageKey) bits() uint8 {
+	low := uint64(k) & (1<<spaceShift - 1)
+	n := uint8(0)
+	for low > 1 {
+		low >>= 1
+		n++
+	}
+	return n
+}
+
+func (k pageKey) number() uint64 {
+	return uint64(k) & (1<<spaceShift - 1) &^ (1 << k.bits())
+}
+
+// Directory holds the lists of one (app, kind): a flat array of slots per
+// shard. It is safe for concurrent use.
+type Directory struct {
+	cache  *Cache
+	app    string
+	kind   Kind
+	space  int
+	shards [shards]shard
+}
+
+// shard is the part of a directory that one lock guards. Slots are filled only
+// under the lock, by publish and apply; anybody may clear one.
+type shard struct {
+	table   atomic.Pointer[table]
+	mu      sync.Mutex
+	flights []*flight // registered loads; their ranges do not overlap
+}
+
+// table is the slots of a shard; a change of their number swaps it whole.
+type table struct {
+	bits  uint8 // of the whole directory
+	slots []slot
+}
+
+func newTable(bits uint8) *table {
+	return &table{bits: bits, slots: make([]slot, 1<<(bits-shardBits))}
+}
+
+// at returns the slot of a hash.
+func (t *table) at(hash uint64) *slot {
+	return &t.slots[hash>>(64-t.bits)&uint64(len(t.slots)-1)]
+}
+
+func newDirectory(c *Cache, app string, kind Kind, space int) *Directory {
+	d := &Directory{cache: c, app: app, kind: kind, space: space}
+	for i := range d.shards {
+		d.shards[i].table.Store(newTable(shardBits))
+	}
+	return d
+}
+
+func (d *Directory) shardOf(hash uint64) *shard { return &d.shards[hash>>(64-shardBits)] }
+
+// rangeOf is the range of the page that holds a hash.
+func rangeOf(hash uint64, bits uint8) Range {
+	width := uint64(1) << (64 - bits)
+	lo := hash &^ (width - 1)
+	return Range{Lo: lo, Hi: lo + (width - 1)}
+}
+
+func (r Range) holds(hash uint64) bool { return r.Lo <= hash && hash <= r.Hi }
+
+func (r Range) overlaps(o Range) bool { return r.Lo <= o.Hi && o.Lo <= r.Hi }
+
+// slotOf finds the slot of a key, nil if the directory has another number of
+// pages by now. It takes no lock: ristretto's callbacks use it.
+func (c *Cache) slotOf(k pageKey) *slot {
+	if k.space() >= len(c.spaces) {
+		return nil
+	}
+	d := c.spaces[k.space()]
+	bits := k.bits()
+	if bits < shardBits {
+		return nil
+	}
+	hash := k.number() << (64 - bits)
+	t := d.shardOf(hash).table.Load()
+	if t.bits != bits {
+		return nil
+	}
+	return t.at(hash)
+}
+
+// grow gives every shard of the directory 1<<bits pages in all, splitting the
+// pages it holds; a directory never shrinks. Readers do not wait; the lock of a
+// shard is held for about a copy of its pages. Loads under way are found by
+// their range, whatever the number of pages.
+func (d *Directory) grow(bits uint8) {
+	for i := range d.shards {
+		d.shards[i].grow(d, bits)
+	}
+}
+
+func (s *shard) grow(d *Directory, bits uint8) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.table.Load()
+	if bits <= old.bits {
+		return
+	}
+	next := newTable(bits)
+	var marks []*page
+	for i := range old.slots {
+		p := old.slots[i].Load()
+		if p == nil {
+			continue
+		}
+		marks = append(marks, p)
+		for _, child := range p.split(bits) {
+			next.at(child.key.firstHash()).Store(child)
+			marks = append(marks, child)
+		}
+	}
+	s.table.Store(next)
+	for _, p := range marks {
+		// The children weigh what the parent did, and a little more: what
+		// is new is the difference, which the next turn books.
+		d.cache.acct.mark(p.key, 0)
+	}
+}
+
+// firstHash is the lowest hash of the page's range.
+func (k pageKey) firstHash() uint64 { return k.number() << (64 - k.bits()) }

@@ -1,0 +1,333 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// flight is one read of a range of pages, shared by all who need one of them.
+// It is registered in its shard before its query is sent (Invariant D3): a
+// change that is applied meanwhile is kept in it and replayed over what the
+// query returns, so that a load never overwrites something newer.
+type flight struct {
+	dir   *Directory
+	reach Range
+	done  chan struct{} // closed when the flight has left the shard
+
+	// Under the shard's lock.
+	changes []flightChange
+
+	// Written before done is closed, read after.
+	pages []*page // by range, ascending
+	err   error
+}
+
+// flightChange is a change that was applied while the flight was under way, and
+// the epoch it was applied in: a change of another server must not be replayed
+// over this one's rows.
+type flightChange struct {
+	Change
+	epoch uint64
+}
+
+const (
+	// loadAttempts bounds the queries of one flight. With a polled feed a
+	// second one is needed only if the server changed meanwhile.
+	loadAttempts = 3
+	// loadJitter is the longest pause between two attempts.
+	loadJitter = 20 * time.Millisecond
+)
+
+var (
+	errOtherServer = errors.New("answered by another server than the one that is followed")
+	errEpoch       = errors.New("the followed server changed during the read")
+	errBehind      = errors.New("a change arrived that the rows do not lead up to")
+	errPanic       = errors.New("the read panicked")
+	errShed        = errors.New("too many loads are under way")
+	errNoServer    = errors.New("no database is followed yet")
+)
+
+// Load returns the owner's list, from memory if that meets the need, else by
+// reading its page; all who need the page at the same time share one read. The
+// read has its own deadline, [Options.LoadTimeout], so a caller may wait that
+// much longer than ctx if it is the one who reads. Errors wrap
+// [ErrUnavailable] or [ErrNotFresh]. The owner string is not kept.
+func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, error) {
+	check := checkOf(owner)
+	force := need.Force
+	for range loadAttempts {
+		now := d.cache.feed.Load()
+		if now == nil {
+			return View{}, fmt.Errorf("%w: %w", ErrUnavailable, errNoServer)
+		}
+		hash := HashOwner(owner, now.identity.Salt)
+		p, f, lead := d.begin(now, hash, check, Need{Version: need.Version, Force: force})
+		switch {
+		case p != nil:
+			return View{dir: d, pg: p, rec: p.find(hash, check)}, nil
+		case lead:
+			f.run(d.cache)
+			force = false
+		default:
+			select {
+			case <-f.done:
+			case <-ctx.Done():
+				return View{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+			}
+		}
+		if f.err != nil {
+			return View{}, fmt.Errorf("%w: %w", ErrUnavailable, f.err)
+		}
+		// A page that may not be published answers those who waited for it.
+		p = f.pageOf(hash)
+		if !force && p.salt == now.identity.Salt && p.versionOf(hash, check) >= need.Version {
+			return View{dir: d, pg: p, rec: p.find(hash, check)}, nil
+		}
+		if lead && !need.Force {
+			break
+		}
+	}
+	return View{}, ErrNotFresh
+}
+
+// begin looks again under the lock and either returns the page, or the flight
+// to wait for, or registers a new flight that the caller has to run (lead).
+func (d *Directory) begin(now *feed, hash uint64, check uint16, need Need) (p *page, f *flight, lead bool) {
+	s := d.shardOf(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.table.Load()
+	p = t.at(hash).Load()
+	if p != nil && p.epoch == now.epoch && p.versionOf(hash, check) >= need.Version && !need.Force {
+		return p, nil, false
+	}
+	for _, f := range s.flights {
+		if f.reach.holds(hash) {
+			return nil, f, false
+		}
+	}
+	f = s.register(d, rangeOf(hash, t.bits))
+	return nil, f, true
+}
+
+// register adds a flight to the shard, whose lock is held. The range overlaps
+// no other flight.
+func (s *shard) register(d *Directory, r Range) *flight {
+	f := &flight{dir: d, reach: r, done: make(chan struct{})}
+	s.flights = append(s.flights, f)
+	return f
+}
+
+// run carries a registered flight to its end: query, check, replay, publish.
+// It returns when the flight has left the shard, whatever happened.
+func (f *flight) run(c *Cache) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.opts.LoadTimeout)
+	defer cancel()
+	if !c.loads.TryAcquire(1) {
+		c.metrics.loadsShed.Inc()
+		f.fail(errShed)
+		return
+	}
+	defer c.loads.Release(1)
+	var err error
+	for attempt := range loadAttempts {
+		if attempt > 0 && !pause(ctx, rand.N(loadJitter)) {
+			break
+		}
+		now := c.feed.Load() // before the query
+		var pages []*page
+		if pages, err = f.query(ctx, c, now); err == nil {
+			if err = f.settle(c, now.epoch, pages); err == nil {
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	c.metrics.loadErrors.Inc()
+	f.fail(err)
+}
+
+// pause waits for d; false means that ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// query reads the range once and builds its pages, outside of any lock. A panic
+// of the loader becomes an error for all who wait (Invariant 9).
+func (f *flight) query(ctx context.Context, c *Cache, now *feed) (pages []*page, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errPanic, r)
+		}
+	}()
+	start := c.Now()
+	rows, err := c.opts.Loader.Load(ctx, f.dir.app, f.dir.kind, f.reach)
+	if err != nil {
+		return nil, err
+	}
+	c.metrics.loadDuration.Observe(time.Duration(c.Now() - start).Seconds())
+	if rows.Identity != now.identity && !c.off.has(guardIdentity) {
+		return nil, errOtherServer
+	}
+	bits := f.dir.shardOf(f.reach.Lo).table.Load().bits
+	pages, err = f.build(rows, bits, &page{salt: now.identity.Salt, readAt: int64(start), epoch: now.epoch})
+	if errors.Is(err, errMismatch) {
+		c.metrics.digestMismatches.Inc()
+	}
+	return pages, err
+}
+
+// build makes the pages of the flight's range out of its rows.
+func (f *flight) build(rows Loaded, bits uint8, like *page) ([]*page, error) {
+	if rows.Count != len(rows.Lists) {
+		return nil, fmt.Errorf("%w: %d lists, counted %d", errMismatch, len(rows.Lists), rows.Count)
+	}
+	all := make([]lines, 0, len(rows.Lists))
+	for i := range rows.Lists {
+		l, err := prepare(&rows.Lists[i], like.salt)
+		if err != nil {
+			return nil, err
+		}
+		if !f.reach.holds(l.hash) {
+			return nil, fmt.Errorf("%w: a list outside of the range", errMismatch)
+		}
+		all = append(all, l)
+	}
+	slices.SortFunc(all, compareLines)
+	var pages []*page
+	for lo, from := f.reach.Lo, 0; ; {
+		one := *like
+		one.bits = min(bits, maxBits)
+		r := rangeOf(lo, one.bits)
+		one.key = makeKey(f.dir.space, one.bits, lo>>(64-one.bits))
+		end := from
+		for end < len(all) && all[end].hash <= r.Hi {
+			end++
+		}
+		p, err := newPage(&one, all[from:end])
+		if err != nil {
+			return nil, err
+		}
+		pages = append(pages, p)
+		if r.Hi >= f.reach.Hi {
+			return pages, nil
+		}
+		lo, from = r.Hi+1, end
+	}
+}
+
+// settle replays what was applied meanwhile over the pages and publishes them.
+// An error means that the flight goes on: what it kept is forgotten, because
+// the next query of a polled feed sees it.
+func (f *flight) settle(c *Cache, epoch uint64, pages []*page) error {
+	s := f.dir.shardOf(f.reach.Lo)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := c.feed.Load()
+	if now.epoch != epoch && !c.off.has(guardEpoch) {
+		f.changes = nil
+		return errEpoch
+	}
+	if !c.off.has(guardReplay) {
+		for i := range f.changes {
+			if err := replay(c, pages, &f.changes[i], epoch); err != nil {
+				f.changes = nil
+				return err
+			}
+		}
+	}
+	for i, p := range pages {
+		if p.epoch != now.epoch { // only with a guard off
+			q := *p
+			q.epoch = now.epoch
+			pages[i] = &q
+		}
+		s.publish(c, pages[i])
+	}
+	f.pages = pages
+	s.leave(f)
+	return nil
+}
+
+// replay applies one kept change to the page it belongs to.
+func replay(c *Cache, pages []*page, change *flightChange, epoch uint64) error {
+	if change.epoch != epoch && !c.off.has(guardEpochTag) {
+		return nil
+	}
+	hash := HashOwner(change.Owner, pages[0].salt)
+	i := pageIndex(pages, hash)
+	next, v := pages[i].step(&change.Change, c.off)
+	switch v {
+	case stepped:
+		pages[i] = next
+	case known:
+	default:
+		if !c.off.has(guardNewest) {
+			return errBehind
+		}
+	}
+	return nil
+}
+
+// pageIndex finds the page of a hash in a run of adjacent pages.
+func pageIndex(pages []*page, hash uint64) int {
+	return int(hash>>(64-pages[0].bits) - pages[0].key.number())
+}
+
+// pageOf returns the page of a hash out of the result of an ended flight.
+func (f *flight) pageOf(hash uint64) *page { return f.pages[pageIndex(f.pages, hash)] }
+
+// leave takes the flight out of its shard, whose lock is held, and wakes those
+// who wait for it.
+func (s *shard) leave(f *flight) {
+	i := slices.Index(s.flights, f)
+	s.flights = slices.Delete(s.flights, i, i+1)
+	close(f.done)
+}
+
+// fail takes a flight that found nothing out of its shard.
+func (f *flight) fail(err error) {
+	s := f.dir.shardOf(f.reach.Lo)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.err = err
+	s.leave(f)
+}
+
+// publish puts a proved page into its slot, in as many pieces as the directory
+// has by now. The shard's lock is held. A page that is not in yet is kept only
+// while little is reachable that ristretto has not been asked about: that, and
+// not ristretto, bounds memory while its worker is slow.
+func (s *shard) publish(c *Cache, p *page) {
+	t := s.table.Load()
+	if t.bits != p.bits {
+		for _, child := range p.split(t.bits) {
+			s.publish(c, child)
+		}
+		return
+	}
+	at := t.at(p.key.firstHash())
+	old := at.Load()
+	grown := p.bytes
+	if old != nil {
+		grown -= old.bytes
+	} else if !c.acct.roomFor(p.bytes) {
+		c.metrics.unpublished.Inc()
+		return
+	}
+	at.Store(p)
+	c.acct.mark(p.key, max(grown, 0))
+}
