@@ -112,15 +112,37 @@ const (
 	CauseNotFreshEnough
 	// CauseUnknownApp: the app is not configured.
 	CauseUnknownApp
+	// CauseInvalidRoomType: the room type is none of the three. Doors refuse
+	// such a request, so it is a mistake of the program that asks.
+	CauseInvalidRoomType
 )
 
 var causeNames = [...]string{
 	CauseNone: "none", CauseNotLoaded: "not_loaded", CauseNotSynced: "not_synced",
 	CauseStale: "stale", CauseNotFreshEnough: "not_fresh_enough", CauseUnknownApp: "unknown_app",
+	CauseInvalidRoomType: "invalid_room_type",
 }
+
+// Causes is the number of causes.
+const Causes = len(causeNames)
 
 // String returns the cause as metrics and logs spell it.
 func (c Cause) String() string { return causeNames[c] }
+
+// API is the door by which a check came in. It decides nothing; decisions are
+// counted by it.
+type API uint8
+
+// The doors.
+const (
+	// APINative is the native HTTP API.
+	APINative API = iota
+)
+
+var apiNames = [...]string{APINative: "native"}
+
+// String returns the door as metrics spell it.
+func (a API) String() string { return apiNames[a] }
 
 // Check is one question: may this message be delivered? The strings are only
 // read during the call, so they may point into a buffer that is reused after.
@@ -138,8 +160,10 @@ type Check struct {
 	// on, so that a silent delivery notifies all the same.
 	NotifyBlocked bool
 	// AtLeast asks that the list it names be at least as new as a write that
-	// returned it. The zero Revision asks nothing.
+	// returned it. The zero Revision asks nothing; so does one that names a
+	// list which the decision does not need.
 	AtLeast Revision
+	API     API
 }
 
 // Decision is the answer to a [Check].

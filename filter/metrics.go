@@ -1,0 +1,147 @@
+package filter
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// sampleEvery is the share of checks that are timed.
+const sampleEvery = 64
+
+// outcome is what became of a message, as decisions are counted.
+type outcome uint8
+
+const (
+	outcomeDeliver outcome = iota
+	outcomeSilent
+	outcomeReject
+	outcomeDrop
+	outcomeUnknown
+	outcomes
+)
+
+var outcomeNames = [outcomes]string{"deliver", "silent", "reject", "drop", "unknown"}
+
+// The modes of failing, by [OnUnknown]: under OnUnknownError nothing is
+// decided, so nothing fails open or closed.
+var failModes = [...]string{OnUnknownDeliver: "open", OnUnknownWithhold: "closed"}
+
+// Metrics are the counters of this package. All labels come from closed sets:
+// no id of anyone is in them. It is safe for concurrent use.
+type Metrics struct {
+	// The children are resolved once, so that a check adds to a counter and
+	// looks nothing up. The slot of the zero RoomType stays empty.
+	decisions    [len(apiNames)][Open + 1][outcomes]prometheus.Counter
+	failModes    [len(failModes)][Causes]prometheus.Counter
+	unknown      [Causes]prometheus.Counter
+	durations    [len(apiNames)]prometheus.Observer
+	limitRefused prometheus.Counter
+}
+
+// NewMetrics makes the metrics and registers them; a nil registerer keeps them
+// to themselves. It panics if they are registered already.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	factory := promauto.With(reg)
+	m := &Metrics{
+		limitRefused: factory.NewCounter(prometheus.CounterOpts{
+			Name: "sidegate_limit_refused_total",
+			Help: "Writes refused because the list would have held more than its app allows. " +
+				"A steady rate means that users run into the limit.",
+		}),
+	}
+	m.countDecisions(factory)
+	m.countUnknown(factory)
+	durations := factory.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "sidegate_decision_duration_seconds",
+		Help: "Time that a decision took, without HTTP, by door. One check in 64 is timed, so its count " +
+			"is not the number of decisions. A tail in the milliseconds is pages being read from Postgres.",
+		Buckets: []float64{
+			1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 1e-1,
+		},
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  100,
+		NativeHistogramMinResetDuration: time.Hour,
+	}, []string{"api"})
+	for api, name := range apiNames {
+		m.durations[api] = durations.WithLabelValues(name)
+	}
+	return m
+}
+
+func (m *Metrics) countDecisions(factory promauto.Factory) {
+	decisions := factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "sidegate_decisions_total",
+		Help: "Decisions by door, room type and outcome: delivered, delivered silently, rejected, dropped, " +
+			"or unknown because a list was neither in memory nor loadable. Unknown should stay at zero.",
+	}, []string{"api", "room", "outcome"})
+	for api, apiName := range apiNames {
+		for room := Direct; room <= Open; room++ {
+			for o, name := range outcomeNames {
+				m.decisions[api][room][o] = decisions.WithLabelValues(apiName, room.String(), name)
+			}
+		}
+	}
+}
+
+func (m *Metrics) countUnknown(factory promauto.Factory) {
+	unknown := factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "sidegate_unknown_total",
+		Help: "Decisions that needed a list which was unknown, by cause, whatever the app's on_unknown made of " +
+			"them. Any rate means that memory does not hold what is asked for and Postgres does not answer.",
+	}, []string{"cause"})
+	failed := factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "sidegate_decision_fail_mode_total",
+		Help: "Decisions that on_unknown made in place of an unknown list: open means delivered unchecked, " +
+			"closed means withheld unchecked. Alert on open.",
+	}, []string{"mode", "cause"})
+	for cause := CauseNone + 1; int(cause) < Causes; cause++ {
+		m.unknown[cause] = unknown.WithLabelValues(cause.String())
+		for policy := OnUnknownDeliver; policy <= OnUnknownWithhold; policy++ {
+			m.failModes[policy][cause] = failed.WithLabelValues(failModes[policy], cause.String())
+		}
+	}
+}
+
+// count counts one decision.
+func (m *Metrics) count(check *Check, d *Decision) {
+	if d.Cause != CauseNone {
+		m.countCause(d)
+	}
+	if check.RoomType < Direct || check.RoomType > Open {
+		return // a room type that is none has its cause and no row
+	}
+	m.decisions[check.API][check.RoomType][outcomeOf(d)].Inc()
+}
+
+func (m *Metrics) countCause(d *Decision) {
+	m.unknown[d.Cause].Inc()
+	if !d.Degraded {
+		return
+	}
+	// A room that delivers what is blocked fails open under withhold too.
+	mode := OnUnknownWithhold
+	if d.Deliver && d.Notify {
+		mode = OnUnknownDeliver
+	}
+	m.failModes[mode][d.Cause].Inc()
+}
+
+func (m *Metrics) observe(api API, took time.Duration) {
+	m.durations[api].Observe(took.Seconds())
+}
+
+func outcomeOf(d *Decision) outcome {
+	switch {
+	case d.Unknown():
+		return outcomeUnknown
+	case d.Deliver && d.Notify:
+		return outcomeDeliver
+	case d.Deliver:
+		return outcomeSilent
+	case d.Action == ActionReject:
+		return outcomeReject
+	}
+	return outcomeDrop
+}

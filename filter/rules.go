@@ -1,0 +1,209 @@
+package filter
+
+import "github.com/sidegate/sidegate/cache"
+
+// answer is what a rule says to a check.
+type answer uint8
+
+const (
+	no answer = iota
+	yes
+	unknown // it would take a list that is unknown
+)
+
+func is(b bool) answer {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// decide asks the rules. It is the one place where they are asked: a check
+// passes no recorder, an explanation passes one and is told what every rule
+// said and which lists it read.
+func (f *Filter) decide(check *Check, rec *recorder) Decision {
+	app := f.apps[check.App]
+	switch {
+	case app == nil:
+		return undecided(CauseUnknownApp)
+	case check.RoomType < Direct || check.RoomType > Open:
+		return undecided(CauseInvalidRoomType)
+	}
+	e := evaluation{
+		filter: f, app: app, room: &app.rooms[check.RoomType], check: check, rec: rec,
+		now: f.cache.Now(),
+	}
+	return e.decide()
+}
+
+// decide is the order of the rules; the first that matches decides. The rule
+// behind a case is asked only if none before it matched, so a list is read only
+// when a rule that needs it has its turn.
+//
+// A rule that cannot be answered does not match, and the ones after it are
+// still asked: a message that is stopped whatever the unknown list holds is not
+// unknown. Only where the rules end in a delivery does an unknown list count.
+func (e *evaluation) decide() Decision {
+	switch {
+	case e.says(ReasonSelf, e.self()):
+		return e.delivered(ReasonSelf)
+	case e.says(ReasonExempt, e.exempt()):
+		return e.delivered(ReasonExempt)
+	case e.says(ReasonUnverifiedOrigin, e.unverifiedOrigin()):
+		return e.delivered(ReasonUnverifiedOrigin)
+	case e.says(ReasonBannedInRoom, e.bannedInRoom()):
+		return e.aged(Decision{Action: ActionReject, Reason: ReasonBannedInRoom})
+	case e.says(ReasonRoomNotFiltered, e.roomNotFiltered()):
+		return e.delivered(ReasonRoomNotFiltered)
+	case e.says(ReasonNotOnAllowlist, e.notOnAllowlist()):
+		return e.blocked(ReasonNotOnAllowlist)
+	case e.says(ReasonRecipientBlockedSender, e.recipientBlockedSender()):
+		return e.blocked(ReasonRecipientBlockedSender)
+	case e.says(ReasonSenderBlockedRecipient, e.senderBlockedRecipient()):
+		return e.blocked(ReasonSenderBlockedRecipient)
+	}
+	return e.delivered(ReasonAllowed)
+}
+
+// says records a rule's answer and reports whether it matched.
+func (e *evaluation) says(rule Reason, a answer) bool {
+	if e.rec != nil {
+		e.rec.rule(rule, a)
+	}
+	return a == yes
+}
+
+func (e *evaluation) self() answer { return is(e.check.Sender == e.check.Recipient) }
+
+// exempt looks at the sender only: a moderator's message reaches everyone, a
+// message to a moderator is filtered like any other.
+func (e *evaluation) exempt() answer {
+	_, ok := e.app.exempt[e.check.Sender]
+	return is(ok)
+}
+
+func (e *evaluation) unverifiedOrigin() answer {
+	return is(e.check.FromServer && !e.check.Verify)
+}
+
+func (e *evaluation) bannedInRoom() answer {
+	if e.check.Room == "" {
+		return no
+	}
+	banned, ok := e.list(cache.KindRoom, e.check.Room)
+	if !ok {
+		e.banUnknown = true
+		return unknown
+	}
+	return is(banned.Contains(e.check.Sender))
+}
+
+func (e *evaluation) roomNotFiltered() answer { return is(e.room.onBlock == OnBlockDeliver) }
+
+func (e *evaluation) notOnAllowlist() answer {
+	if !e.room.allowlist {
+		return no
+	}
+	blocks, ok := e.recipientBlocks()
+	if !ok {
+		return unknown
+	}
+	if !blocks.Allowlist() {
+		return no
+	}
+	allowed, ok := e.list(cache.KindAllow, e.check.Recipient)
+	if !ok {
+		return unknown
+	}
+	return is(!allowed.Contains(e.check.Sender))
+}
+
+func (e *evaluation) recipientBlockedSender() answer {
+	blocks, ok := e.recipientBlocks()
+	if !ok {
+		return unknown
+	}
+	return is(!e.asleep(blocks) && blocks.Contains(e.check.Sender))
+}
+
+func (e *evaluation) senderBlockedRecipient() answer {
+	if !e.room.twoWay {
+		return no
+	}
+	blocks, ok := e.list(cache.KindBlock, e.check.Sender)
+	if !ok {
+		return unknown
+	}
+	return is(!e.asleep(blocks) && blocks.Contains(e.check.Recipient))
+}
+
+// asleep reports whether the owner's blocks do not count because the owner is
+// in allowlist mode, and this is a room where that mode counts.
+func (e *evaluation) asleep(blocks cache.View) bool {
+	return e.room.allowlist && blocks.Allowlist()
+}
+
+// delivered ends in a plain delivery, unless a rule before could not be
+// answered.
+func (e *evaluation) delivered(by Reason) Decision {
+	if e.cause != CauseNone {
+		return e.undecided()
+	}
+	return e.aged(Decision{Deliver: true, Notify: true, Reason: by})
+}
+
+// blocked ends in what the room does on a block. It stands although another
+// list that could also have led here is unknown: all of them come to the same.
+// A ban does not, it stops what a silent delivery lets through.
+func (e *evaluation) blocked(by Reason) Decision {
+	d := e.onBlock()
+	if d.Deliver && e.banUnknown {
+		return e.undecided()
+	}
+	d.Reason = by
+	return e.aged(d)
+}
+
+// onBlock is what the room does on a block, without a reason.
+func (e *evaluation) onBlock() Decision {
+	switch e.room.onBlock {
+	case OnBlockReject:
+		return Decision{Action: ActionReject}
+	case OnBlockDrop:
+		return Decision{Action: ActionDrop}
+	case OnBlockDeliverSilently:
+		return Decision{Deliver: true, Notify: e.check.NotifyBlocked}
+	}
+	return Decision{Deliver: true, Notify: true}
+}
+
+// undecided is what the app does when a list is unknown. A caller that asked
+// for a certain freshness and cannot have it is told so under every policy: it
+// asked for exactly that.
+func (e *evaluation) undecided() Decision {
+	d := undecided(e.cause)
+	if e.cause == CauseNotFreshEnough {
+		return d
+	}
+	switch e.app.onUnknown {
+	case OnUnknownDeliver:
+		d.Deliver, d.Notify, d.Action, d.Degraded = true, true, ActionDeliver, true
+	case OnUnknownWithhold:
+		d = e.onBlock()
+		d.Reason, d.Cause, d.Degraded = ReasonUnknown, e.cause, true
+	}
+	return d
+}
+
+// undecided is no decision. A caller that overlooks that withholds the message.
+func undecided(why Cause) Decision {
+	return Decision{Action: ActionReject, Reason: ReasonUnknown, Cause: why}
+}
+
+// aged puts the age of the answer into it if it is worth a word.
+func (e *evaluation) aged(d Decision) Decision {
+	if e.age > e.filter.soft {
+		d.Stale = e.age
+	}
+	return d
+}
