@@ -12,6 +12,8 @@ const (
 	CodeInvalidExpiry    Code = "invalid_expiry"
 	CodeInvalidNote      Code = "invalid_note"
 	CodeInvalidRevision  Code = "invalid_revision"
+	CodeInvalidCursor    Code = "invalid_cursor"
+	CodeInvalidLimit     Code = "invalid_limit"
 	CodeUnknownApp       Code = "unknown_app"
 	CodeBlockNotFound    Code = "block_not_found"
 	CodeLimitExceeded    Code = "limit_exceeded"

@@ -1,0 +1,125 @@
+package filter
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sidegate/sidegate/cache"
+)
+
+// MaxNoteBytes is the most bytes the note of an entry may have.
+const MaxNoteBytes = 1024
+
+// latestExpiry is the first instant that is too late to expire at: RFC 3339,
+// in which times travel, has four digits for the year.
+var latestExpiry = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// checkEdit looks at an edit before anything of it is written, and brings its
+// expiries to the precision that the database keeps.
+func (b *Blocks) checkEdit(edit *Edit) error {
+	if err := b.checkList(edit.List); err != nil {
+		return err
+	}
+	now := time.Now()
+	for i := range edit.Add {
+		edit.Add[i].ExpiresAt = edit.Add[i].ExpiresAt.Truncate(time.Microsecond)
+		if err := checkAddition(edit.List, &edit.Add[i], now); err != nil {
+			return err
+		}
+	}
+	for _, target := range edit.Remove {
+		if err := validateID("target", target); err != nil {
+			return err
+		}
+	}
+	return checkDistinct(edit)
+}
+
+func (b *Blocks) checkList(list ListID) error {
+	if _, ok := b.apps[list.App]; !ok {
+		return Errorf(CodeUnknownApp, "the app is not configured")
+	}
+	if list.Kind == cache.KindRoom {
+		return ValidateRoomID(list.Owner)
+	}
+	return validateID("owner", list.Owner)
+}
+
+func checkAddition(list ListID, add *Addition, now time.Time) error {
+	if err := validateID("target", add.Target); err != nil {
+		return err
+	}
+	// A room may be named like a user who is banned from it.
+	if add.Target == list.Owner && list.Kind != cache.KindRoom {
+		return Errorf(CodeSelfBlock, "owner and target are the same user")
+	}
+	if err := checkExpiry(add.ExpiresAt, now); err != nil {
+		return err
+	}
+	return checkNote(add.Note)
+}
+
+// checkExpiry compares with our own clock. If the database's is ahead of it, an
+// expiry between the two is stored and has no effect, as if it had come later.
+func checkExpiry(at, now time.Time) error {
+	switch {
+	case at.IsZero():
+		return nil
+	case !at.After(now):
+		return Errorf(CodeInvalidExpiry, "expires_at is in the past; it must be later than now")
+	case !at.Before(latestExpiry):
+		return Errorf(CodeInvalidExpiry, "expires_at is after the year 9999; leave it out for a block that never expires")
+	}
+	return nil
+}
+
+func checkNote(note string) error {
+	switch {
+	case len(note) > MaxNoteBytes:
+		return Errorf(CodeInvalidNote, "the note has %d bytes; at most %d are allowed", len(note), MaxNoteBytes)
+	case !utf8.ValidString(note):
+		return Errorf(CodeInvalidNote, "the note is not valid UTF-8")
+	case strings.IndexByte(note, 0) >= 0:
+		return Errorf(CodeInvalidNote, "the note has a zero byte, which the database cannot keep")
+	}
+	return nil
+}
+
+// checkDistinct refuses an edit that names a target twice: which of the two
+// should win is not for us to guess.
+func checkDistinct(edit *Edit) error {
+	if len(edit.Add)+len(edit.Remove) < 2 {
+		return nil
+	}
+	all := slices.Clone(edit.Remove)
+	for i := range edit.Add {
+		all = append(all, edit.Add[i].Target)
+	}
+	slices.Sort(all)
+	if len(slices.Compact(all)) < len(edit.Add)+len(edit.Remove) {
+		return Errorf(CodeConflictingBatch, "a target is named twice in one request")
+	}
+	return nil
+}
+
+// clone copies every string of an edit. Requests borrow theirs from a buffer
+// that the next request overwrites, while the store may keep them in what it
+// returns and the cache in its pages.
+func (e Edit) clone() Edit {
+	e.List = e.List.clone()
+	e.Source, e.Actor = strings.Clone(e.Source), strings.Clone(e.Actor)
+	e.Add, e.Remove = slices.Clone(e.Add), slices.Clone(e.Remove)
+	for i := range e.Add {
+		e.Add[i].Target, e.Add[i].Note = strings.Clone(e.Add[i].Target), strings.Clone(e.Add[i].Note)
+	}
+	for i := range e.Remove {
+		e.Remove[i] = strings.Clone(e.Remove[i])
+	}
+	return e
+}
+
+func (l ListID) clone() ListID {
+	return ListID{App: strings.Clone(l.App), Kind: l.Kind, Owner: strings.Clone(l.Owner)}
+}
