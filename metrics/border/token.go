@@ -1,0 +1,127 @@
+package border
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"slices"
+)
+
+// Scope is what a credential may do.
+type Scope uint8
+
+// The scopes; a credential holds any set of them, none includes another.
+const (
+	// ScopeUser: one's own list only.
+	ScopeUser Scope = 1 << iota
+	// ScopeApp: decisions and any list, of the apps the credential is for.
+	ScopeApp
+	// ScopeStaff: the state of the process, and other people's lists.
+	ScopeStaff
+)
+
+// ParseScope reads "user", "app" or "staff".
+func ParseScope(name string) (scope Scope, ok bool) {
+	switch name {
+	case "user":
+		return ScopeUser, true
+	case "app":
+		return ScopeApp, true
+	case "staff":
+		return ScopeStaff, true
+	}
+	return 0, false
+}
+
+// Principal is who sent a request, as far as the credential tells.
+type Principal struct {
+	Name   string   // of the credential: for logs, never secret
+	Apps   []string // the apps it is for; nil = every app
+	Scopes Scope
+}
+
+// Has reports whether the principal holds every scope of s.
+func (p *Principal) Has(s Scope) bool { return p.Scopes&s == s }
+
+// MayApp reports whether the principal's credential is for the app.
+func (p *Principal) MayApp(app string) bool {
+	return p.Apps == nil || slices.Contains(p.Apps, app)
+}
+
+// Authenticator finds out who sent a request.
+type Authenticator interface {
+	// Authenticate reads the value of an Authorization header, nil if there
+	// was none; ok is false if it proves nothing. The value is only read
+	// during the call. The principal is shared and not to be changed.
+	Authenticate(authorization []byte) (who *Principal, ok bool)
+}
+
+// Token is one secret that opens a listener, known by its hash.
+type Token struct {
+	Name   string
+	SHA256 [sha256.Size]byte // of the secret
+	Apps   []string          // nil = every app
+	Scopes Scope
+}
+
+// Tokens is an [Authenticator] over a fixed set of tokens, several of which may
+// be live at once, so that one can be replaced without a gap.
+type Tokens struct {
+	hashes     [][sha256.Size]byte
+	principals []Principal
+}
+
+// NewTokens returns an Authenticator that is nil if there are no tokens: nobody
+// can be authenticated then, and each listener has its own rule for that.
+func NewTokens(tokens []Token) Authenticator {
+	if len(tokens) == 0 {
+		return nil // not a nil *Tokens, which an interface would not show as nil
+	}
+	t := &Tokens{}
+	for _, token := range tokens {
+		t.hashes = append(t.hashes, token.SHA256)
+		t.principals = append(t.principals, Principal{Name: token.Name, Apps: slices.Clone(token.Apps), Scopes: token.Scopes})
+	}
+	return t
+}
+
+// Authenticate implements [Authenticator] for "Bearer SECRET". It does not
+// allocate. Every token is compared, by hash and in constant time, so that the
+// time tells neither how much of a guess was right nor which token matched.
+func (t *Tokens) Authenticate(authorization []byte) (*Principal, bool) {
+	secret, ok := bearer(authorization)
+	if !ok {
+		return nil, false
+	}
+	sum := sha256.Sum256(secret)
+	found := -1
+	for i := range t.hashes {
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], t.hashes[i][:]), i, found)
+	}
+	if found < 0 {
+		return nil, false
+	}
+	return &t.principals[found], true
+}
+
+// bearer returns the secret of a Bearer header. The scheme is compared without
+// regard to case, as RFC 9110 section 11.1 has it.
+func bearer(header []byte) (secret []byte, ok bool) {
+	const scheme = "bearer "
+	if len(header) <= len(scheme) {
+		return nil, false
+	}
+	for i := range len(scheme) {
+		c := header[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != scheme[i] {
+			return nil, false
+		}
+	}
+	secret = header[len(scheme):]
+	for len(secret) > 0 && secret[0] == ' ' {
+		secret = secret[1:]
+	}
+	return secret, len(secret) > 0
+}
