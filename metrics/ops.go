@@ -1,0 +1,212 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sidegate/sidegate/metrics/border"
+)
+
+// The times and sizes of the ops listener. WriteTimeout is above the 30 s that a
+// CPU profile takes by default; net/http/pprof refuses a profile beyond it.
+const (
+	readTimeout    = 5 * time.Second
+	writeTimeout   = 60 * time.Second
+	idleTimeout    = 60 * time.Second
+	maxHeaderBytes = 8 << 10
+
+	// DrainTimeout is how long requests under way may take once the context
+	// of Run has ended.
+	DrainTimeout = 5 * time.Second
+)
+
+// OpsOptions configure an [Ops].
+type OpsOptions struct {
+	// Listen are the addresses to serve on; none means that nothing is served.
+	Listen []border.Address
+	// Gatherer is what /metrics shows. Required.
+	Gatherer prometheus.Gatherer
+	// Build is what /version shows.
+	Build Build
+	// Auth knows the staff. With nil nobody is staff, so that every staff
+	// read answers 401, on loopback as well: all containers of a pod share it.
+	Auth border.Authenticator
+	// Live, Ready and Started are asked by /livez, /readyz and /startupz. A
+	// path without a probe is green. Started stays green once it has been.
+	Live, Ready, Started []Probe
+	// Logger receives one line for each staff read. Default slog.Default().
+	Logger *slog.Logger
+}
+
+// Ops is the listener for Prometheus, kubelet and staff. /metrics, /livez,
+// /readyz, /startupz and /version are open to everybody and show no user id;
+// whatever else is handed in says itself whether it is.
+type Ops struct {
+	opts   OpsOptions
+	mux    *http.ServeMux
+	server *http.Server
+	bound  []net.Listener
+}
+
+// NewOps makes the listener. It starts nothing.
+func NewOps(opts OpsOptions) (*Ops, error) {
+	if opts.Gatherer == nil {
+		return nil, errors.New("metrics: ops listener: a gatherer is required")
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	o := &Ops{opts: opts, mux: http.NewServeMux()}
+	errorLog := slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)
+	o.server = &http.Server{
+		Handler: http.HandlerFunc(o.serve), ErrorLog: errorLog, MaxHeaderBytes: maxHeaderBytes,
+		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	}
+	o.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
+		// A collector that fails must not hide what the others say.
+		ErrorHandling: promhttp.ContinueOnError, ErrorLog: errorLog,
+	}))
+	o.Handle("GET /livez", &probeSet{path: "/livez", probes: opts.Live})
+	o.Handle("GET /readyz", &probeSet{path: "/readyz", probes: opts.Ready})
+	o.Handle("GET /startupz", &probeSet{path: "/startupz", probes: opts.Started, once: true})
+	o.Handle("GET /version", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, opts.Build)
+	}))
+	return o, nil
+}
+
+// Handle serves a pattern of [http.ServeMux] to everybody. Call it before Run.
+func (o *Ops) Handle(pattern string, h http.Handler) { o.mux.Handle(pattern, h) }
+
+// HandleStaff serves a pattern to credentials with scope staff alone; each
+// request is logged with the name of the credential. Call it before Run.
+func (o *Ops) HandleStaff(pattern string, h http.Handler) {
+	o.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		who, p, ok := o.staff(r)
+		if !ok {
+			writeProblem(w, p)
+			return
+		}
+		o.opts.Logger.Info("staff read", "token", who.Name, "route", r.Pattern)
+		h.ServeHTTP(w, r)
+	})
+}
+
+// HandleStatus serves GET /v1/status to staff: whatever the function returns at
+// that moment, as JSON.
+func (o *Ops) HandleStatus(status func() any) {
+	o.HandleStaff("GET /v1/status", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, status())
+	}))
+}
+
+func (o *Ops) staff(r *http.Request) (who *border.Principal, p border.Problem, ok bool) {
+	if o.opts.Auth != nil {
+		who, ok = o.opts.Auth.Authenticate([]byte(r.Header.Get("Authorization")))
+	}
+	switch {
+	case !ok:
+		return nil, border.Problemf(border.CodeUnauthenticated,
+			"this path needs a token of the ops listener: Authorization: Bearer TOKEN"), false
+	case !who.Has(border.ScopeStaff):
+		return nil, border.Problemf(border.CodeForbidden, "this path needs a token with scope staff"), false
+	}
+	return who, border.Problem{}, true
+}
+
+// serve answers what no pattern takes with a problem document, in place of the
+// plain text of ServeMux.
+func (o *Ops) serve(w http.ResponseWriter, r *http.Request) {
+	unmatched, pattern := o.mux.Handler(r)
+	if pattern != "" {
+		o.mux.ServeHTTP(w, r)
+		return
+	}
+	var refusal refusalWriter
+	unmatched.ServeHTTP(&refusal, r)
+	if refusal.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", refusal.Header().Get("Allow"))
+		writeProblem(w, border.Problemf(border.CodeMethodNotAllowed,
+			"this path takes %s", refusal.Header().Get("Allow")))
+		return
+	}
+	writeProblem(w, border.NoSuchPath(border.DoorOps, r.URL.EscapedPath()))
+}
+
+// refusalWriter learns what ServeMux would have answered: it alone knows which
+// methods the other patterns of a path take.
+type refusalWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *refusalWriter) Header() http.Header {
+	if w.header == nil {
+		w.header = make(http.Header)
+	}
+	return w.header
+}
+
+func (w *refusalWriter) WriteHeader(status int)      { w.status = status }
+func (w *refusalWriter) Write(p []byte) (int, error) { return len(p), nil }
+
+// Listen binds all addresses, or none. It comes before Run, so that a busy port
+// is an error of the start and Addrs can be told to others.
+func (o *Ops) Listen() error {
+	bound, err := border.ListenAll(o.opts.Listen)
+	if err != nil {
+		return err
+	}
+	o.bound = bound
+	return nil
+}
+
+// Addrs returns the bound addresses in the order of OpsOptions.Listen.
+func (o *Ops) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(o.bound))
+	for i, l := range o.bound {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// Run serves until ctx ends, then accepts nothing new, lets requests under way
+// finish within DrainTimeout and returns nil; an error means that an address
+// could not be served any longer. Call it once, after Listen.
+func (o *Ops) Run(ctx context.Context) error {
+	if len(o.bound) != len(o.opts.Listen) {
+		return errors.New("metrics: ops listener: Run before Listen")
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, l := range o.bound {
+		g.Go(func() error {
+			if err := o.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		return o.stop(context.WithoutCancel(ctx))
+	})
+	return g.Wait()
+}
+
+func (o *Ops) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, DrainTimeout)
+	defer cancel()
+	if err := o.server.Shutdown(ctx); err != nil {
+		// Whoever is still reading a profile loses it.
+		return o.server.Close()
+	}
+	return nil
+}
