@@ -39,6 +39,7 @@ type accountant struct {
 
 	mu      sync.Mutex
 	dirty   map[pageKey]int64 // keys to look at, with the bytes published under each
+	inHand  int               // keys taken out of dirty and not yet settled
 	pending atomic.Int64      // bytes published and not yet accounted for
 	wake    chan struct{}
 
@@ -93,7 +94,16 @@ func (a *accountant) take() (keys []pageKey, bytes int64) {
 			break
 		}
 	}
+	a.inHand = len(keys)
 	return keys, bytes
+}
+
+// idle reports whether everything marked has been settled: then slots and
+// ristretto agree (Invariant D6).
+func (a *accountant) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.dirty) == 0 && a.inHand == 0
 }
 
 // touch counts a use of a page. Uses before run and after are lost, which

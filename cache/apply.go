@@ -12,7 +12,7 @@ import (
 type feed struct {
 	epoch    uint64
 	identity Identity
-	asOf     atomic.Int64 // Instant: every change committed before it is applied
+	asOf     atomic.Int64         // Instant: every change committed before it is applied
 	older    atomic.Pointer[feed] // epochs that pages may still be of
 }
 
@@ -43,20 +43,28 @@ func (c *Cache) epochNow() uint64 {
 	return 0
 }
 
-// Synced reports whether a server is followed and a first poll is complete.
-func (c *Cache) Synced() bool {
+// Synced reports whether a server is followed: a first poll is complete.
+func (c *Cache) Synced() bool { return c.feed.Load() != nil }
+
+// Age returns how long ago everything committed was in memory: an upper bound,
+// measured on the monotonic clock. It means nothing until [Cache.Synced].
+func (c *Cache) Age() time.Duration {
 	f := c.feed.Load()
-	return f != nil && f.asOf.Load() != 0
+	if f == nil {
+		return time.Since(c.started)
+	}
+	return max(0, time.Duration(int64(c.Now())-f.asOf.Load()))
 }
 
-// Reset starts an epoch: from now on changes and rows of the server with this
+// Reset starts an epoch, whose poll began at asOf: from now on changes and rows of the server with this
 // identity count, and every page in memory is suspect until it is read again.
 // If the new server hashes owners with another salt, the pages cannot even be
 // found and are dropped. Reset, Fresh and the Apply of the feed are called by
 // one goroutine, the follower.
-func (c *Cache) Reset(identity Identity) {
+func (c *Cache) Reset(identity Identity, asOf Instant) {
 	old := c.feed.Load()
 	next := &feed{epoch: 1, identity: identity}
+	next.asOf.Store(int64(asOf))
 	rehash := old != nil && old.identity.Salt != identity.Salt
 	if old != nil {
 		next.epoch = old.epoch + 1
@@ -87,10 +95,11 @@ func (c *Cache) clearShard(s *shard) {
 	}
 }
 
-// Fresh says that every change committed before asOf has been applied.
+// Fresh says that every change committed before asOf has been applied. It does
+// nothing before the first Reset.
 func (c *Cache) Fresh(asOf Instant) {
-	if f := c.feed.Load(); f != nil && f.asOf.Swap(int64(asOf)) == 0 {
-		c.keeper.poke()
+	if f := c.feed.Load(); f != nil {
+		f.asOf.Store(int64(asOf))
 	}
 }
 

@@ -65,8 +65,8 @@ func (k *keeper) run(ctx context.Context) error {
 func (k *keeper) walk(ctx context.Context) bool {
 	c := k.cache
 	now := c.feed.Load()
-	if now == nil || now.asOf.Load() == 0 {
-		return true // poked again by the first Fresh
+	if now == nil {
+		return true // poked again by the first Reset
 	}
 	if !k.sized {
 		if err := k.size(ctx); err != nil {

@@ -59,7 +59,7 @@ const (
 	sliceBytes  = int64(unsafe.Sizeof([]uint64{}))
 )
 
-func (r *record) size() int       { return int(r.sizeAnd & sizeMask) }
+func (r *record) size() int         { return int(r.sizeAnd & sizeMask) }
 func (r *record) has(f uint16) bool { return r.sizeAnd&f != 0 }
 
 // list returns the fingerprints of a record, sorted, and, if an entry of it
@@ -160,7 +160,7 @@ func (p *page) versionOf(hash uint64, check uint16) int64 {
 // process does not collide in the next, and nobody outside can aim at it.
 var seedPrints = maphash.MakeSeed()
 
-func printOf(id string) uint64   { return maphash.String(seedPrints, id) }
+func printOf(id string) uint64    { return maphash.String(seedPrints, id) }
 func checkOf(owner string) uint16 { return uint16(maphash.String(seedPrints, owner)) }
 
 // lines is one list in the making: fingerprints and expiries (0 = never),

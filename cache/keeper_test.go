@@ -1,0 +1,198 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func preloaded(t testing.TB, c *Cache) {
+	t.Helper()
+	waitFor(t, "everything to be loaded ahead", func() bool {
+		return testutil.ToFloat64(c.metrics.preloaded) > 0 && c.feed.Load().older.Load() == nil && c.Stats().SuspectPages == 0
+	})
+}
+
+func TestWhatFitsIsLoadedAhead(t *testing.T) {
+	db := newSimDB()
+	owners := fill(db, 10_000)
+	c := newTestCache(t, db)
+	runCache(t, c)
+	follow(c, db)
+	preloaded(t, c)
+	loads := db.loadCount()
+	for _, o := range owners {
+		if _, ok := c.Directory("a", KindBlock).Find(o); !ok {
+			t.Fatalf("%s is not in memory", o)
+		}
+	}
+	if _, ok := c.Directory("b", KindRoom).Find("nobody"); !ok {
+		t.Error("an empty directory is not in memory")
+	}
+	if n := checkEqual(t, c, db); n != 10_000 || db.loadCount() != loads {
+		t.Errorf("%d lists, %d more reads", n, db.loadCount()-loads)
+	}
+	s := c.Stats()
+	if per := s.Lists / (s.Pages - 5*shards); per < pageLists/3 || per > 2*pageLists {
+		t.Errorf("%d lists a page, planned are about %d", per, pageLists)
+	}
+	if loads > 500 {
+		t.Errorf("%d queries to load 10,000 lists ahead", loads)
+	}
+}
+
+func TestWhatDoesNotFitIsLoadedWhenAsked(t *testing.T) {
+	db := newSimDB()
+	owners := fill(db, 10_000)
+	c := newTestCache(t, db, func(o *Options) { o.MaxBytes = 256 << 10 })
+	runCache(t, c)
+	follow(c, db)
+	waitFor(t, "the sizes", func() bool { return testutil.ToFloat64(c.metrics.preloaded) > 0 })
+	if n := db.loadCount(); n != 0 {
+		t.Errorf("%d page reads although the data does not fit", n)
+	}
+	mustLoad(t, c, owners[7])
+	if s := c.Stats(); s.Lists > 8 {
+		t.Errorf("a page holds %d lists, about one is planned", s.Lists)
+	}
+}
+
+func TestSuspectPagesAreReadAgain(t *testing.T) {
+	db := newSimDB()
+	fill(db, 2000)
+	c := newTestCache(t, db)
+	runCache(t, c)
+	follow(c, db)
+	preloaded(t, c)
+	db.write(blockKey("o7"), OpAdd, Entry{Target: "written while nobody looked"})
+	db.identity.Started++
+	follow(c, db)
+	preloaded(t, c)
+	if n := checkEqual(t, c, db); n != 2000 {
+		t.Errorf("%d lists in memory", n)
+	}
+}
+
+func TestSuspectPagesStayWhileTheDatabaseIsAway(t *testing.T) {
+	db := newSimDB()
+	fill(db, 200)
+	c := newTestCache(t, db)
+	runCache(t, c)
+	follow(c, db)
+	preloaded(t, c)
+	var away atomic.Bool
+	away.Store(true)
+	refused := make(chan struct{})
+	var once sync.Once
+	db.hold = func(context.Context, string, Kind, Range) error {
+		if away.Load() {
+			once.Do(func() { close(refused) })
+			return errors.New("connection refused")
+		}
+		return nil
+	}
+	db.identity.Started++
+	follow(c, db)
+	<-refused
+	for i := range 200 {
+		if _, ok := c.Directory("a", KindBlock).Find("o" + strconv.Itoa(i)); !ok {
+			t.Fatal("a page was given up although it can be answered from by its age")
+		}
+	}
+	away.Store(false)
+	preloaded(t, c)
+	checkEqual(t, c, db)
+}
+
+func TestLoadingAheadLosesNoChange(t *testing.T) {
+	db := newSimDB()
+	owners := fill(db, 5000)
+	c := newTestCache(t, db)
+	runCache(t, c)
+	follow(c, db)
+	var place int
+	_, place = db.since(0)
+	for round := range 3000 { // while it loads
+		db.write(blockKey(owners[round%len(owners)]), OpMode)
+		var changes []Change
+		changes, place = db.since(place)
+		c.Apply(c.Epoch(), db.identity, changes)
+	}
+	preloaded(t, c)
+	if n := checkEqual(t, c, db); n != 5000 {
+		t.Errorf("%d lists in memory", n)
+	}
+}
+
+func TestGrowKeepsWhatIsThereAndWhatIsUnderWay(t *testing.T) {
+	db := newSimDB()
+	owners := fill(db, 1000)
+	c := newTestCache(t, db)
+	follow(c, db)
+	d := c.Directory("a", KindBlock)
+	for _, o := range owners[:500] {
+		mustLoad(t, c, o)
+	}
+	// Empty one page, so that a load is under way while the directory grows.
+	hash := HashOwner(owners[600], db.identity.Salt)
+	d.shardOf(hash).table.Load().at(hash).Store(nil)
+	entered, release := make(chan struct{}), make(chan struct{})
+	db.hold = func(context.Context, string, Kind, Range) error { close(entered); <-release; return nil }
+	var wg sync.WaitGroup
+	wg.Go(func() { mustLoad(t, c, owners[600]) })
+	<-entered
+	d.grow(8)
+	c.Apply(c.Epoch(), db.identity, []Change{
+		db.write(blockKey(owners[600]), OpAdd, Entry{Target: "while it grew"}),
+		db.write(blockKey(owners[1]), OpAdd, Entry{Target: "while it grew"}),
+	})
+	close(release)
+	wg.Wait()
+	if !mustLoad(t, c, owners[600]).Contains("while it grew") {
+		t.Error("a load under way lost a change when the directory grew")
+	}
+	if n := checkEqual(t, c, db); n != 1000 {
+		t.Errorf("%d of 1000 lists in memory after growing", n)
+	}
+	if c.Stats().Slots != 5*shards+1<<8 {
+		t.Errorf("%d slots", c.Stats().Slots)
+	}
+}
+
+func TestBitsFor(t *testing.T) {
+	for _, row := range []struct {
+		lists, perPage int64
+		want           uint8
+	}{{0, 64, shardBits}, {1024, 64, shardBits}, {1025, 64, 5}, {1 << 20, 64, 14}, {1 << 20, 1, 20}, {1 << 40, 1, maxBits}} {
+		if got := bitsFor(row.lists, row.perPage); got != row.want {
+			t.Errorf("%d lists, %d a page: %d bits, want %d", row.lists, row.perPage, got, row.want)
+		}
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	db := newSimDB()
+	good := Options{MaxBytes: 1, Apps: []string{"a"}, Loader: db, Metrics: newTestCache(t, db).metrics}
+	if _, err := New(good); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Options){
+		"no budget":        func(o *Options) { o.MaxBytes = 0 },
+		"no apps":          func(o *Options) { o.Apps = nil },
+		"an app twice":     func(o *Options) { o.Apps = []string{"a", "a"} },
+		"no loader":        func(o *Options) { o.Loader = nil },
+		"no metrics":       func(o *Options) { o.Metrics = nil },
+		"negative timeout": func(o *Options) { o.LoadTimeout = -1 },
+	} {
+		o := good
+		spoil(&o)
+		if _, err := New(o); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
