@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // superuser is the role that initdb makes; the name that every tool expects.
@@ -24,9 +25,11 @@ type endpoint struct {
 
 // socketURL needs no password: the directory lets in nobody else.
 func (e endpoint) socketURL(database string) string {
+	query := url.Values{"host": {e.socketDir}, "port": {strconv.Itoa(e.port)}}.Encode()
 	u := url.URL{
 		Scheme: "postgres", User: url.User(superuser), Path: "/" + database,
-		RawQuery: url.Values{"host": {e.socketDir}, "port": {strconv.Itoa(e.port)}}.Encode(),
+		// libpq and pgx take a plus sign for itself; a form would mean a space.
+		RawQuery: strings.ReplaceAll(query, "+", "%20"),
 	}
 	return u.String()
 }

@@ -80,8 +80,8 @@ func (f finder) installs(ctx context.Context) []install {
 	add := func(dirs []string) {
 		var found []install
 		for _, dir := range dirs {
-			if major, err := majorOf(ctx, dir); err == nil {
-				found = append(found, install{bin: dir, major: major})
+			if in, err := inspect(ctx, dir); err == nil {
+				found = append(found, in)
 			}
 		}
 		// Newest first, by number: as text 9 sorts after 16.
@@ -113,22 +113,27 @@ func (f finder) installs(ctx context.Context) []install {
 	return all
 }
 
-// majorOf returns the version of the server in a directory that also has what
-// makes a cluster; client packages have neither.
-func majorOf(ctx context.Context, dir string) (int, error) {
+// inspect returns the installation that a directory leads to: it has a server and
+// what makes a cluster, which client packages do not.
+func inspect(ctx context.Context, dir string) (install, error) {
 	if !filepath.IsAbs(dir) {
 		// An empty or relative PATH entry means the current directory, which is
 		// no place to run a server from.
-		return 0, fmt.Errorf("localpg: %q is not absolute", dir)
+		return install{}, fmt.Errorf("localpg: %q is not absolute", dir)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
-		return 0, err
-	}
-	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
+	// A directory on the PATH often holds links to some of the tools (Homebrew,
+	// an administrator's ln -s); all of them are where the link ends.
+	initdb, err := filepath.EvalSymlinks(filepath.Join(dir, "initdb"))
 	if err != nil {
-		return 0, err
+		return install{}, err
 	}
-	return parseMajor(string(out))
+	in := install{bin: filepath.Dir(initdb)}
+	out, err := exec.CommandContext(ctx, in.tool("postgres"), "--version").Output()
+	if err != nil {
+		return install{}, err
+	}
+	in.major, err = parseMajor(string(out))
+	return in, err
 }
 
 // parseMajor reads the major version from what `postgres --version` prints, like
