@@ -1,0 +1,122 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sidegate/sidegate/filter"
+)
+
+// resolvePolicies starts each app from its preset and lays the keys that are
+// set over it. The printed values are those that result.
+func (c *Config) resolvePolicies() {
+	for name, app := range c.Apps {
+		app.Policy, _ = filter.Preset(app.Preset) // an unknown name was refused when it was read
+		for _, k := range Keys() {
+			if k.policy == nil {
+				continue
+			}
+			path := concrete(k, "apps"+sep+name)
+			if v, ok := c.values[path]; ok {
+				k.policy.set(&app.Policy, v)
+			}
+			if v := k.policy.get(&app.Policy); v != nil {
+				c.values[path] = v
+			}
+		}
+		c.Apps[name] = app
+	}
+}
+
+// at names a key with the place where it was set.
+func (c *Config) at(path ...string) string {
+	full := strings.Join(path, sep)
+	if origin, ok := c.origin[full]; ok {
+		return origin
+	}
+	return dotted(full)
+}
+
+// check holds the values against each other. It goes on after the first fault,
+// so that one start shows all of them.
+func (c *Config) check() (faults []error) {
+	if c.Sync.SoftBound < c.Sync.PollInterval {
+		faults = append(faults, fmt.Errorf("%s: %s is below sync.poll_interval (%s); every answer would count as late",
+			c.at("sync", "soft_bound"), formatDuration(c.Sync.SoftBound), formatDuration(c.Sync.PollInterval)))
+	}
+	if c.Sync.HardBound < c.Sync.SoftBound {
+		faults = append(faults, fmt.Errorf("%s: %s is below sync.soft_bound (%s)",
+			c.at("sync", "hard_bound"), formatDuration(c.Sync.HardBound), formatDuration(c.Sync.SoftBound)))
+	}
+	faults = append(faults, c.checkAddresses()...)
+	faults = append(faults, c.checkTokens()...)
+	if c.API.JWT != nil {
+		faults = append(faults, c.API.JWT.check(c.at("api", "jwt"))...)
+	}
+	return append(faults, c.checkApps()...)
+}
+
+// listener is one of the three, for the checks that are the same for all.
+type listener struct {
+	name   string
+	listen []Address
+	tokens []Token
+}
+
+func (c *Config) listeners() []listener {
+	return []listener{
+		{"check", c.Check.Listen, c.Check.Tokens},
+		{"api", c.API.Listen, c.API.Tokens},
+		{"ops", c.Ops.Listen, c.Ops.Tokens},
+	}
+}
+
+func (c *Config) checkAddresses() (faults []error) {
+	taken := map[Address]string{}
+	for _, l := range c.listeners() {
+		for _, a := range l.listen {
+			key := Address{Network: a.Network, Address: a.Address} // another mode is no other socket
+			if other, ok := taken[key]; ok && !strings.HasSuffix(a.Address, ":0") {
+				faults = append(faults, fmt.Errorf("%s: %s listens on %s already", c.at(l.name, "listen"), other, a))
+			}
+			taken[key] = l.name
+		}
+	}
+	return faults
+}
+
+func (c *Config) checkTokens() (faults []error) {
+	apps := slices.Sorted(maps.Keys(c.Apps))
+	for _, l := range c.listeners() {
+		for _, t := range l.tokens {
+			for _, app := range t.Apps {
+				if _, ok := c.Apps[app]; ok {
+					continue
+				}
+				best, _ := nearest(app, apps)
+				faults = append(faults, fmt.Errorf("%s: token %q is for the app %q, which is not configured: did you mean %q?",
+					c.at(l.name, "tokens"), t.Name, app, best))
+			}
+			if l.name == "ops" && !slices.Contains(t.Scopes, ScopeStaff) {
+				c.Warnings = append(c.Warnings, fmt.Sprintf("%s: token %q has no scope staff, so it opens nothing on the ops listener",
+					c.at(l.name, "tokens"), t.Name))
+			}
+		}
+	}
+	return faults
+}
+
+func (c *Config) checkApps() (faults []error) {
+	owners := credentials{}
+	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
+		app := c.Apps[name]
+		if err := app.Policy.Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("apps.%s: %w", name, err))
+		}
+		faults = append(faults, c.checkDialects(name, app.Dialects)...)
+		faults = append(faults, owners.add(name, app.Dialects)...)
+	}
+	return faults
+}

@@ -1,0 +1,16 @@
+// Package config reads sidegate's configuration: a flag wins over the
+// environment, the environment over the file, the file over the default.
+//
+// One table ([Keys]) names every key with its type, its default, its variable
+// and its flag. Loading, the search for the nearest known key, the printed
+// configuration and the reference page are all made from it, so that none of
+// them can disagree with another.
+//
+// Nothing is guessed. An unknown key or variable, a value of another type and
+// two settings that contradict each other are refused together, each with its
+// place and with what would be right: a typing error must never leave a sidecar
+// running with another policy than the one that was meant.
+//
+// Secrets (tokens, passwords, app secrets) appear neither in an error nor in
+// what [Config.YAML] and [Config.JSON] print.
+package config

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sidegate/sidegate/filter"
+)
+
+// parseFile reads YAML (JSON is a part of it) into a layer. It walks the tree
+// of keys beside the tree of nodes, because the nodes still know their lines.
+func (l *loader) parseFile(layer map[string]any, data []byte) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var doc yaml.Node
+	switch err := decoder.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return // an empty file sets nothing
+	case err != nil:
+		l.fault("%s: %w", l.src.File, err)
+		return
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		l.fault("%s holds more than one document; only one can be read", l.src.File)
+		return
+	}
+	w := &walker{loader: l, layer: layer}
+	w.group(doc.Content[0], tree(), nil)
+}
+
+type walker struct {
+	*loader
+	layer map[string]any
+}
+
+// at is the place of a node for people.
+func (w *walker) at(n *yaml.Node, path []string) string {
+	return fmt.Sprintf("%s at %s:%d", strings.Join(path, "."), w.src.File, n.Line)
+}
+
+// group reads a mapping whose keys are those of here.
+func (w *walker) group(n *yaml.Node, here *node, path []string) {
+	// An anchor cannot contain itself for long: every step goes one level
+	// down the tree of keys, which is finite.
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return // "rooms:" with nothing after it
+	}
+	if n.Kind != yaml.MappingNode {
+		if len(path) == 0 {
+			w.fault("%s:%d: the file does not hold a mapping of keys to values", w.src.File, n.Line)
+			return
+		}
+		w.fault("%s is not a group; the keys of %s stand below it, one a line", w.at(n, path), path[len(path)-1])
+		return
+	}
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i], n.Content[i+1]
+		full := append(slices.Clone(path), name.Value)
+		if line, twice := first[name.Value]; twice {
+			w.fault("%s stands there already, in line %d", w.at(name, full), line)
+			continue
+		}
+		first[name.Value] = name.Line
+		w.entry(name, value, here, full)
+	}
+}
+
+// entry reads one key of a mapping with its value.
+func (w *walker) entry(name, value *yaml.Node, here *node, path []string) {
+	child := here.child(name.Value)
+	switch {
+	case name.Kind != yaml.ScalarNode || name.Tag == "!!merge":
+		w.fault("%s:%d: only plain keys are read, no merge (<<) and no key that is itself a structure", w.src.File, name.Line)
+	case child == nil:
+		w.unknown(name, here, path)
+	case here.any == child && checkAppName(name.Value) != nil:
+		w.fault("%s:%d: an app's name %w", w.src.File, name.Line, checkAppName(name.Value))
+	case child.key != nil:
+		w.value(value, child.key, path)
+	default:
+		w.groups[strings.Join(path, sep)] = true
+		w.group(value, child, path)
+	}
+}
+
+func (w *walker) value(n *yaml.Node, k *Key, path []string) {
+	var raw any
+	if err := n.Decode(&raw); err != nil {
+		// The decoder's own text may quote the value, which may be a secret.
+		w.fault("%s: this is not readable: a key stands there twice, or a tag does not fit", w.at(n, path))
+		return
+	}
+	at := place{strings.Join(path, sep), w.at(n, path)}
+	if value, ok := w.read(k, at, raw); ok {
+		w.layer[at.path] = value
+	}
+}
+
+func (w *walker) unknown(name *yaml.Node, here *node, path []string) {
+	full := strings.Join(path, ".")
+	w.fault("unknown key %q at %s:%d: %s", full, w.src.File, name.Line, hint(full, known(path), here.order))
+}
+
+// checkAppName accepts what can name an app in a path, a token and a row.
+func checkAppName(name string) error {
+	if err := filter.ValidateUserID(name); err != nil {
+		return errors.New("has 1 to 256 bytes of UTF-8 without control characters")
+	}
+	return nil
+}

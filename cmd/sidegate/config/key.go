@@ -1,0 +1,149 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"sync"
+)
+
+// sep stands between the parts of a key's path inside this package. A dot would
+// not do: the name of an app may hold one. No name may hold a control
+// character, so this one is free.
+const sep = "\x1f"
+
+// Key is one configuration key.
+type Key struct {
+	// Path is written with dots; * stands for the name of an app.
+	Path string
+	// Default is what YAML would make of the default; nil = none, or the
+	// preset's.
+	Default any
+	// Flag is the name of its flag, "" if it has none.
+	Flag string
+	// Doc is one paragraph: meaning, interactions, reason of the default.
+	Doc string
+
+	kind   kind
+	group  string // the optional group it belongs to; "" = always there
+	policy *policyField
+}
+
+// Env returns the name of its variable, "" for the keys of apps, which stand in
+// the file alone: their names are chosen by the user, so a variable could not
+// be told from a typing error.
+func (k *Key) Env() string {
+	if strings.HasPrefix(k.Path, "apps.") {
+		return ""
+	}
+	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(k.Path, ".", "_"))
+}
+
+// Type names the key's type in a few words.
+func (k *Key) Type() string { return k.kind.name }
+
+// EnvPrefix begins the names of all our variables.
+const EnvPrefix = "SIDEGATE_"
+
+// Keys returns every key in the order of the reference. The result is shared
+// and must not be changed.
+var Keys = sync.OnceValue(func() []*Key {
+	keys := slices.Concat(listenerKeys(), storeKeys(), appKeys())
+	// A key that stands in an optional group has its default only if the
+	// group is there: an api.jwt that nobody asked for must not appear
+	// because its claims have defaults.
+	for _, k := range keys {
+		for _, group := range optionalGroups {
+			if strings.HasPrefix(k.Path, group+".") && len(group) > len(k.group) {
+				k.group = group
+			}
+		}
+	}
+	return keys
+})
+
+var optionalGroups = []string{
+	"api.jwt", "apps.*",
+	"apps.*.dialects.rongcloud", "apps.*.dialects.sendbird", "apps.*.dialects.imkit",
+	"apps.*.dialects.imkit.jwt",
+}
+
+// node is a place in the tree of keys: a group, or a key.
+type node struct {
+	key      *Key
+	children map[string]*node
+	any      *node    // for *
+	order    []string // of children
+}
+
+var tree = sync.OnceValue(func() *node {
+	root := &node{}
+	for _, k := range Keys() {
+		n := root
+		for part := range strings.SplitSeq(k.Path, ".") {
+			n = n.grow(part)
+		}
+		n.key = k
+	}
+	return root
+})
+
+func (n *node) grow(part string) *node {
+	if part == "*" {
+		if n.any == nil {
+			n.any = &node{}
+		}
+		return n.any
+	}
+	if n.children == nil {
+		n.children = map[string]*node{}
+	}
+	child, ok := n.children[part]
+	if !ok {
+		child = &node{}
+		n.children[part] = child
+		n.order = append(n.order, part)
+	}
+	return child
+}
+
+// child returns the place below n that part leads to, nil if none does.
+func (n *node) child(part string) *node {
+	if c := n.children[part]; c != nil {
+		return c
+	}
+	return n.any
+}
+
+// known returns the paths of all groups and keys, written with dots, as they
+// would read in the place of path: its app stands for the *.
+func known(path []string) []string {
+	app := "default"
+	if len(path) > 1 && path[0] == "apps" {
+		app = path[1]
+	}
+	var paths []string
+	for _, k := range Keys() {
+		full := strings.Replace(k.Path, "*", app, 1)
+		for i, c := range full {
+			// Groups once, as the front of the first key that has them.
+			if c == '.' && !slices.Contains(paths, full[:i]) {
+				paths = append(paths, full[:i])
+			}
+		}
+		paths = append(paths, full)
+	}
+	return paths
+}
+
+// dotted writes a path of this package for people.
+func dotted(path string) string { return strings.ReplaceAll(path, sep, ".") }
+
+// concrete returns the path of a key pattern in a group whose * is decided:
+// both have the same beginning.
+func concrete(k *Key, group string) string {
+	parts := strings.Split(k.Path, ".")
+	if group != "" {
+		copy(parts, strings.Split(group, sep))
+	}
+	return strings.Join(parts, sep)
+}

@@ -1,0 +1,80 @@
+package config
+
+import "time"
+
+const day = 24 * time.Hour
+
+// listenerKeys are the keys of the three listeners.
+func listenerKeys() []*Key {
+	keys := []*Key{
+		{Path: "check.listen", kind: listenKind, Default: []any{"127.0.0.1:7070"}, Flag: "check-listen",
+			Doc: "Where decisions are asked for: host:port, or unix:///path?mode=0660 (mode 0600 unless given). Empty switches the listener off."},
+		{Path: "check.tokens", kind: tokensKind, Default: []any{},
+			Doc: "Tokens that may ask. Without any, everybody who reaches the listener may; therefore an address that other machines reach needs one. An entry is the token itself, sha256:<64 hex>, or a mapping with one of token, sha256 and file, and optionally name, apps and scopes (user, app, staff; app unless given)."},
+		{Path: "check.at_least_timeout", kind: durationKind(time.Millisecond, 10*time.Second), Default: "250ms",
+			Doc: "How long a check that carries at_least may wait for that write to be read."},
+		{Path: "api.listen", kind: listenKind, Default: []any{"127.0.0.1:7071"}, Flag: "api-listen",
+			Doc: "Where block lists are read and written. Empty switches the listener off: the process is then a pure sidecar, and never sets the limits of its apps in the database."},
+		{Path: "api.tokens", kind: tokensKind, Default: []any{},
+			Doc: "Tokens that may read and write lists; entries as in check.tokens. Without any, and without api.jwt, every call is answered 401."},
+	}
+	keys = append(keys, opsKeys()...)
+	keys = append(keys, jwtKeys("api.jwt")...)
+	return append(keys,
+		&Key{Path: "api.jwt.app_claim", kind: textKind, Default: "app", Doc: "The claim that names the app."},
+		&Key{Path: "api.jwt.scope_claim", kind: textKind, Default: "scope", Doc: "The claim that names the scopes."},
+		&Key{Path: "api.jwt.max_age", kind: durationKind(0, 3650*day), Default: 0,
+			Doc: "The oldest token that is taken, by its iat; 0 = any that has not expired."},
+		&Key{Path: "api.rate.per_app", kind: countKind, Default: 0, Doc: "Requests a second that one app may make; 0 = no limit."},
+		&Key{Path: "api.rate.per_owner", kind: countKind, Default: 0, Doc: "Requests a second about the lists of one owner; 0 = no limit."},
+	)
+}
+
+// opsKeys are those of the ops listener, and what opens the others.
+func opsKeys() []*Key {
+	return []*Key{
+		{Path: "ops.listen", kind: listenKind, Default: []any{"127.0.0.1:7072"}, Flag: "ops-listen",
+			Doc: "Where metrics, probes and the reads of staff are served. Metrics and probes name no user and ask for no token."},
+		{Path: "ops.tokens", kind: tokensKind, Default: []any{},
+			Doc: "Tokens of staff: entries with the scope staff. A bare token never has it."},
+		{Path: "insecure", kind: boolKind, Default: false, Flag: "insecure",
+			Doc: "Start although a check or api listener can be reached from other machines and asks for no credential, and open the api listener on loopback without one."},
+	}
+}
+
+// jwtKeys are the keys that say how a signed token is verified.
+func jwtKeys(group string) []*Key {
+	return []*Key{
+		{Path: group + ".jwks_url", kind: webKind, Doc: "Where the keys are fetched: https, or http on loopback. One of jwks_url, jwks_file, public_key and secret."},
+		{Path: group + ".jwks_file", kind: textKind, Doc: "A file with the keys as a JWK set."},
+		{Path: group + ".public_key", kind: textKind, Doc: "One public key, in PEM."},
+		{Path: group + ".secret", kind: secretKind, Doc: "One shared secret, for the HS algorithms."},
+		{Path: group + ".algorithms", kind: textsKind, Default: []any{},
+			Doc: "The algorithms that are accepted. Empty = HS256 with a secret, otherwise RS256, ES256 and EdDSA. A secret and a public key never share one: whoever knows the public key could sign."},
+		{Path: group + ".issuer", kind: textKind, Default: "", Doc: "What iss must be; empty = not looked at."},
+		{Path: group + ".audience", kind: textKind, Default: "", Doc: "What aud must hold; empty = not looked at."},
+		{Path: group + ".user_claim", kind: textKind, Default: "sub", Doc: "The claim that names the user."},
+	}
+}
+
+// storeKeys are the keys of the database, the feed, the memory and the log.
+func storeKeys() []*Key {
+	return []*Key{
+		{Path: "postgres.url", kind: dsnKind, Default: "", Flag: "postgres-url",
+			Doc: "The primary that holds the block lists. Empty in dev: a private cluster under --data-dir. A URL or host=… dbname=…; a standby is refused."},
+		{Path: "sync.poll_interval", kind: durationKind(time.Millisecond, time.Minute), Default: "100ms",
+			Doc: "How often the database is asked what changed. A change is enforced within about this time; each poll is one short statement."},
+		{Path: "sync.soft_bound", kind: durationKind(time.Millisecond, day), Default: "2s",
+			Doc: "From this age on an answer says how old it is (stale_ms). At least poll_interval."},
+		{Path: "sync.hard_bound", kind: durationKind(time.Millisecond, 30*day), Default: "5m",
+			Doc: "From this age on there is no answer, only unknown. At least soft_bound. It is the longest time for which a block made during an outage can stay unseen."},
+		{Path: "cache.max_bytes", kind: sizeKind(1), Default: "256MiB",
+			Doc: "Memory for block lists. If they all fit, all are loaded at the start and no check waits for the database; if not, the least asked for leave."},
+		{Path: "log.level", kind: enumKind("debug", "info", "warn", "error"), Default: "info", Flag: "log-level",
+			Doc: "The least severe message that is written."},
+		{Path: "log.format", kind: enumKind("text", "json"), Default: "text", Flag: "log-format",
+			Doc: "One line a message, as key=value or as JSON."},
+		{Path: "log.user_ids", kind: enumKind("hashed", "plain"), Default: "hashed",
+			Doc: "User ids are personal data. Hashed, a line can be matched with another line and with an id that is known, and shows none."},
+	}
+}

@@ -1,0 +1,189 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+)
+
+// maxFileBytes bounds the configuration file: a wrong path, such as that of a
+// device, must end in an error and not in exhausted memory.
+const maxFileBytes = 4 << 20
+
+// Source says where a configuration comes from.
+type Source struct {
+	File string // path; "" = no file
+	// Environ is the environment as os.Environ returns it. Only what begins
+	// with [EnvPrefix] is looked at.
+	Environ []string
+	// Programs are the variables with our prefix that are no keys, such as
+	// SIDEGATE_TOKEN: they are left alone.
+	Programs []string
+	// Flags are the flags that were given, by the path of their key.
+	Flags map[string]string
+}
+
+// Load reads a configuration. Its error joins everything that is wrong, one
+// sentence a line, each with its place; it holds no secret. Files of tokens are
+// not opened here, so that a client may load what only the server may read
+// whole.
+func Load(src Source) (*Config, error) {
+	l := &loader{src: src, groups: map[string]bool{}, origin: map[string]string{}}
+	file := l.readFile()
+	env := l.readEnviron()
+	flags := l.readFlags()
+
+	k := koanf.New(sep)
+	// The order is the precedence: what is loaded later wins. Values are of
+	// their final types already, so a list replaces a list whole.
+	for _, layer := range []map[string]any{l.defaults(), file, env, flags} {
+		if err := k.Load(confmap.Provider(layer, sep), nil); err != nil {
+			return nil, fmt.Errorf("merge configuration: %w", err)
+		}
+	}
+	c := &Config{origin: l.origin}
+	if err := k.Unmarshal("", c); err != nil {
+		return nil, fmt.Errorf("assign configuration: %w", err)
+	}
+	c.values = k.All()
+	c.resolvePolicies()
+	return c, errors.Join(append(l.faults, c.check()...)...)
+}
+
+// loader collects the layers, and everything that is wrong with them.
+type loader struct {
+	src    Source
+	groups map[string]bool   // the groups that exist, by path
+	origin map[string]string // place of every value, the winning layer's
+	faults []error
+}
+
+func (l *loader) fault(format string, args ...any) {
+	l.faults = append(l.faults, fmt.Errorf(format, args...))
+}
+
+// place is where a value stands: its path, and the same for people.
+type place struct {
+	path string
+	name string
+}
+
+// read reads a value; ok is false if it is wrong, which is then noted.
+func (l *loader) read(k *Key, at place, raw any) (value any, ok bool) {
+	value, err := k.kind.parse(raw)
+	if err != nil {
+		l.fault("%s: %w", at.name, err)
+		return nil, false
+	}
+	l.origin[at.path] = at.name
+	l.enter(at.path)
+	return value, true
+}
+
+// enter notes that the groups above a path exist.
+func (l *loader) enter(path string) {
+	for i := range len(path) {
+		if path[i] == sep[0] {
+			l.groups[path[:i]] = true
+		}
+	}
+}
+
+// readText is read for a variable or a flag of that name.
+func (l *loader) readText(k *Key, name, text string) (value any, ok bool) {
+	var raw any = text
+	if k.kind.text != nil {
+		var err error
+		if raw, err = k.kind.text(text); err != nil {
+			l.fault("%s: %w", name, err)
+			return nil, false
+		}
+	}
+	return l.read(k, place{concrete(k, ""), name}, raw)
+}
+
+func (l *loader) readFile() map[string]any {
+	layer := map[string]any{}
+	l.groups["apps"+sep+"default"] = true
+	if l.src.File == "" {
+		return layer
+	}
+	data, err := readBounded(l.src.File)
+	if err != nil {
+		l.fault("configuration file: %w", err)
+		return layer
+	}
+	l.parseFile(layer, data)
+	return layer
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err == nil && len(data) > maxFileBytes {
+		err = fmt.Errorf("%s is larger than %s", path, FormatSize(maxFileBytes))
+	}
+	return data, err
+}
+
+func (l *loader) readFlags() map[string]any {
+	layer := map[string]any{}
+	for _, k := range Keys() {
+		text, given := l.src.Flags[k.Path]
+		if !given {
+			continue
+		}
+		if value, ok := l.readText(k, "--"+k.Flag, text); ok {
+			layer[concrete(k, "")] = value
+		}
+	}
+	return layer
+}
+
+// defaults are made last: which optional groups there are, and which apps, is
+// known only when everything else was read.
+func (l *loader) defaults() map[string]any {
+	layer := map[string]any{}
+	for _, k := range Keys() {
+		if k.Default == nil {
+			continue
+		}
+		value, err := k.kind.parse(k.Default)
+		if err != nil {
+			panic("config: default of " + k.Path + ": " + err.Error()) // the table is wrong; a test reads all of it
+		}
+		for group := range l.groups {
+			if matches(k.group, group) {
+				layer[concrete(k, group)] = value
+			}
+		}
+		if k.group == "" {
+			layer[concrete(k, "")] = value
+		}
+	}
+	return layer
+}
+
+// matches reports whether a group of a configuration is the one that a pattern
+// with * means.
+func matches(pattern, group string) bool {
+	want, have := strings.Split(pattern, "."), strings.Split(group, sep)
+	if pattern == "" || len(want) != len(have) {
+		return false
+	}
+	for i := range want {
+		if want[i] != "*" && want[i] != have[i] {
+			return false
+		}
+	}
+	return true
+}

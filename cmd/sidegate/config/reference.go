@@ -1,0 +1,88 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Reference returns the page that lists every key, in Markdown.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString(referenceHead)
+	section := ""
+	for _, k := range Keys() {
+		if s := sectionOf(k.Path); s != section {
+			section = s
+			fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | what it is |\n|---|---|---|---|\n", section)
+		}
+		fmt.Fprintf(&b, "| `%s`%s | %s | %s | %s |\n", k.Path, k.names(), k.Type(), k.defaultText(), k.Doc)
+	}
+	return b.String()
+}
+
+const referenceHead = `# Configuration
+
+<!-- Made by "make docs" from the table in cmd/sidegate/config; changes by hand are lost. -->
+
+A flag wins over the environment, the environment over the file (` + "`--config FILE` or `SIDEGATE_CONFIG`" + `), the file over the default.
+A variable is named after its key: ` + "`SIDEGATE_` and the path in capitals, with `_` for every dot" + `; a list is split at commas, an empty variable is the empty list. The keys below ` + "`apps`" + ` stand in the file alone.
+
+An unknown key, an unknown variable with our prefix and a value of the wrong type are refused at the start, all of them together, each with its place. ` + "`sidegate config validate`" + ` shows them without starting anything, ` + "`sidegate config print`" + ` shows what is in force, without secrets.
+
+Durations are written with a unit (` + "`100ms`, `2s`, `5m`" + `), sizes in bytes or with one (` + "`65536`, `64KiB`, `256MiB`" + `).
+`
+
+// later marks keys that are read, so that a file can be written for the
+// version that serves them, and have no effect yet.
+const later = " (checked and kept; not served yet)"
+
+func sectionOf(path string) string {
+	switch {
+	case strings.HasPrefix(path, "apps.*.dialects."):
+		return "Dialects of an app" + later
+	case path == "apps.*.known_users", path == "apps.*.invitations":
+		return "Users and invitations of an app" + later
+	case strings.HasPrefix(path, "api.jwt."), strings.HasPrefix(path, "api.rate."):
+		return "Signed tokens and rates of the api listener" + later
+	case strings.HasPrefix(path, "apps."):
+		return "Apps"
+	case strings.HasPrefix(path, "check."), strings.HasPrefix(path, "api."), strings.HasPrefix(path, "ops."), path == "insecure":
+		return "Listeners"
+	}
+	return "Database, feed, memory and log"
+}
+
+// names returns the other names of a key, for its cell.
+func (k *Key) names() string {
+	var out string
+	if env := k.Env(); env != "" {
+		out += "<br>`" + env + "`"
+	}
+	if k.Flag != "" {
+		out += "<br>`--" + k.Flag + "`"
+	}
+	return out
+}
+
+func (k *Key) defaultText() string {
+	switch {
+	case strings.Contains(k.Path, ".rooms.") && strings.HasSuffix(k.Path, ".mode"):
+		return "the app's"
+	case k.policy != nil:
+		return "the preset's"
+	case k.Default == nil:
+		return "none"
+	}
+	node := &yaml.Node{}
+	if err := node.Encode(k.Default); err != nil {
+		return "none"
+	}
+	node.Style = yaml.FlowStyle
+	text, err := yaml.Marshal(node)
+	if err != nil {
+		return "none"
+	}
+	return "`" + strings.TrimSpace(string(text)) + "`"
+}

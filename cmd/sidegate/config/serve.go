@@ -1,0 +1,56 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+)
+
+// CheckServe returns nil if a server may be started with c, otherwise all
+// reasons against it. It opens the files of tokens. What the database says is
+// found out by connecting, not here.
+func (c *Config) CheckServe() error {
+	var faults []error
+	if c.Postgres.URL == "" {
+		faults = append(faults, errors.New("postgres.url is empty: give --postgres-url, "+
+			"SIDEGATE_POSTGRES_URL or the key in the file (`sidegate dev` brings a database of its own)"))
+	}
+	return errors.Join(append(faults, c.CheckListeners())...)
+}
+
+// CheckListeners is [Config.CheckServe] without the database, for dev.
+func (c *Config) CheckListeners() error {
+	var faults []error
+	var listening int
+	for _, l := range c.listeners() {
+		listening += len(l.listen)
+		for _, t := range l.tokens {
+			if _, err := t.Hash(); err != nil {
+				faults = append(faults, fmt.Errorf("%s: %w", c.at(l.name, "tokens"), err))
+			}
+		}
+		faults = append(faults, c.checkExposed(l)...)
+	}
+	if listening == 0 {
+		faults = append(faults, errors.New("nothing to serve: check.listen, api.listen and ops.listen are all empty"))
+	}
+	return errors.Join(faults...)
+}
+
+// checkExposed refuses an address that other machines reach and that asks for
+// no credential. The ops listener asks by itself wherever a user could show.
+func (c *Config) checkExposed(l listener) (faults []error) {
+	if c.Insecure || l.name == "ops" || len(l.tokens) > 0 || l.name == "api" && c.API.JWT != nil {
+		return nil
+	}
+	credential := l.name + ".tokens"
+	if l.name == "api" {
+		credential += " or api.jwt"
+	}
+	for _, a := range l.listen {
+		if !a.Local() {
+			faults = append(faults, fmt.Errorf("%s: %s can be reached from other machines and nobody is asked for a credential; "+
+				"set %s, listen on 127.0.0.1 or a Unix socket, or start with --insecure", c.at(l.name, "listen"), a, credential))
+		}
+	}
+	return faults
+}

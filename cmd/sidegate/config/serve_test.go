@@ -1,0 +1,51 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCheckServe(t *testing.T) {
+	const db = "postgres: {url: 'postgres://h/d'}\n"
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, tc := range []struct{ name, file, fault string }{
+		{"defaults with a database", db, ""},
+		{"no database", "", "postgres.url is empty"},
+		{"nothing to serve", db + "check: {listen: []}\napi: {listen: []}\nops: {listen: []}", "nothing to serve"},
+		{"sidecar only", db + "api: {listen: []}\nops: {listen: []}", ""},
+		{"exposed check", db + "check: {listen: '0.0.0.0:7070'}", "0.0.0.0:7070 can be reached from other machines and nobody is asked for a credential; set check.tokens,"},
+		{"exposed by the second address", db + "check: {listen: ['127.0.0.1:1', ':7070']}", ":7070 can be reached"},
+		{"exposed check with a token", db + "check: {listen: '0.0.0.0:7070', tokens: [t]}", ""},
+		{"socket", db + "check: {listen: 'unix:///run/s.sock?mode=0666'}", ""},
+		{"exposed api", db + "api: {listen: ':7071'}", "set api.tokens or api.jwt,"},
+		{"a token of another listener does not help", db + "check: {tokens: [t]}\napi: {listen: ':7071'}", "set api.tokens or api.jwt,"},
+		{"exposed api with a token", db + "api: {listen: ':7071', tokens: [t]}", ""},
+		{"exposed api with JWT", db + "api: {listen: ':7071', jwt: {secret: s}}", ""},
+		{"JWT is not for check", db + "api: {jwt: {secret: s}}\ncheck: {listen: ':7070'}", "set check.tokens,"},
+		{"exposed ops", db + "ops: {listen: ':7072'}", ""},
+		{"insecure", db + "insecure: true\ncheck: {listen: ':7070'}\napi: {listen: ':7071'}", ""},
+		{"token file", db + "api: {tokens: [{file: " + missing + "}]}", "no such file"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := load(t, Source{File: write(t, tc.file)}).CheckServe()
+			if tc.fault == "" && err != nil {
+				t.Errorf("CheckServe: %v", err)
+			}
+			if tc.fault != "" && (err == nil || !strings.Contains(err.Error(), tc.fault)) {
+				t.Errorf("CheckServe: %v\nwant %s", err, tc.fault)
+			}
+		})
+	}
+	if err := load(t, Source{}).CheckListeners(); err != nil {
+		t.Errorf("CheckListeners without a database: %v", err)
+	}
+}
+
+// TestOpsTokenWithoutStaff: it is allowed, opens nothing, and is said.
+func TestOpsTokenWithoutStaff(t *testing.T) {
+	c := load(t, Source{File: write(t, "ops: {tokens: [bare, {name: s, token: t, scopes: [staff]}]}")})
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], `token "token-1" has no scope staff`) {
+		t.Errorf("warnings: %q", c.Warnings)
+	}
+}
