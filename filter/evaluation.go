@@ -26,7 +26,10 @@ type evaluation struct {
 	cause      Cause // why a list is unknown; CauseNone: none is
 	banUnknown bool  // the unknown list, or one of them, is the room's
 
-	waiting time.Time // when this check began to wait for the database; zero: never
+	// When this check began to wait for the database, if it has: no pointer
+	// may go from here to a context, or every check would be allocated.
+	waiting bool
+	since   cache.Instant
 }
 
 // recipientBlocks returns the recipient's block list; false: it is unknown.
@@ -98,14 +101,15 @@ func (e *evaluation) need(kind cache.Kind, owner string) (need cache.Need, named
 // load waits for a list. All loads of a check share one deadline, which starts
 // with the first, so that four lists do not wait four times.
 func (e *evaluation) load(dir *cache.Directory, owner string, need cache.Need, named bool) (cache.View, bool) {
-	if e.waiting.IsZero() {
-		e.waiting = time.Now()
+	if !e.waiting {
+		e.waiting, e.since = true, e.now
 	}
-	timeout := e.filter.load
+	left := e.filter.load
 	if named {
-		timeout = e.filter.atLeast
+		left = e.filter.atLeast
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), e.waiting.Add(timeout))
+	left -= time.Duration(e.now - e.since)
+	ctx, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
 	var view cache.View
 	err := ctx.Err()
