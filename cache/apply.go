@@ -62,28 +62,38 @@ func (c *Cache) Age() time.Duration {
 // found and are dropped. Reset, Fresh and the Apply of the feed are called by
 // one goroutine, the follower.
 func (c *Cache) Reset(identity Identity, asOf Instant) {
-	old := c.feed.Load()
-	next := &feed{epoch: 1, identity: identity}
-	next.asOf.Store(int64(asOf))
-	rehash := old != nil && old.identity.Salt != identity.Salt
-	if old != nil {
-		next.epoch = old.epoch + 1
-		next.older.Store(old)
-	}
-	c.feed.Store(next)
-	// The barrier: every publish has either seen the new epoch or is seen by
-	// the sweep, because it held its lock before we did.
+	rehash := c.beginEpoch(identity, asOf)
 	for _, d := range c.spaces {
 		for i := range d.shards {
-			s := &d.shards[i]
-			s.mu.Lock()
-			if rehash {
-				c.clearShard(s)
-			}
-			s.mu.Unlock()
+			c.passBarrier(&d.shards[i], rehash)
 		}
 	}
 	c.keeper.poke()
+}
+
+// beginEpoch is the first step of Reset: whoever looks from now on sees the new
+// epoch. It reports whether owners are hashed another way from now on.
+func (c *Cache) beginEpoch(identity Identity, asOf Instant) (rehash bool) {
+	next := &feed{epoch: 1, identity: identity}
+	next.asOf.Store(int64(asOf))
+	if old := c.feed.Load(); old != nil {
+		next.epoch = old.epoch + 1
+		next.older.Store(old)
+		rehash = old.identity.Salt != identity.Salt
+	}
+	c.feed.Store(next)
+	return rehash
+}
+
+// passBarrier is the second step of Reset, for each shard: a publish has either
+// seen the new epoch, or is over when the lock has been had, and so is seen by
+// the keeper's walk.
+func (c *Cache) passBarrier(s *shard, rehash bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rehash {
+		c.clearShard(s)
+	}
 }
 
 func (c *Cache) clearShard(s *shard) {
@@ -151,24 +161,42 @@ func (d *Directory) apply(epoch, near uint64, changes []*Change) {
 	s := d.shardOf(near)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d.cache.epochNow() != epoch {
-		return
-	}
 	for len(changes) > 0 {
-		// The page count may have grown since the changes were grouped.
-		t := s.table.Load()
-		hash := d.hashOf(changes[0])
-		r, n := rangeOf(hash, t.bits), 1
-		for n < len(changes) && r.holds(d.hashOf(changes[n])) {
-			n++
+		one, n, ok := s.prepare(d, epoch, changes)
+		if !ok {
+			return
 		}
-		s.record(d, epoch, changes[:n])
-		at := t.at(hash)
-		from := at.Load()
-		to, v := d.cache.stepAll(from, changes[:n])
-		s.swap(d.cache, at, from, to, v)
+		s.swap(d.cache, one)
 		changes = changes[n:]
 	}
+}
+
+// swapping is a page on its way from one content to the next.
+type swapping struct {
+	at       *slot
+	from, to *page
+	verdict  verdict
+}
+
+// prepare is the first step of apply, under the shard's lock: it hands as many
+// changes as belong to one page to the flights that read it, and steps the
+// page. False means that the changes are of an epoch that has ended.
+func (s *shard) prepare(d *Directory, epoch uint64, changes []*Change) (one swapping, n int, ok bool) {
+	if d.cache.epochNow() != epoch {
+		return one, 0, false
+	}
+	// The number of pages may have grown since the changes were grouped.
+	t := s.table.Load()
+	hash := d.hashOf(changes[0])
+	r := rangeOf(hash, t.bits)
+	for n = 1; n < len(changes) && r.holds(d.hashOf(changes[n])); {
+		n++
+	}
+	s.record(d, epoch, changes[:n])
+	one.at = t.at(hash)
+	one.from = one.at.Load()
+	one.to, one.verdict = d.cache.stepAll(one.from, changes[:n])
+	return one, n, true
 }
 
 func (d *Directory) hashOf(c *Change) uint64 {
@@ -206,20 +234,20 @@ func (c *Cache) stepAll(p *page, changes []*Change) (*page, verdict) {
 	return p, out
 }
 
-// swap makes what stepAll found true: the stepped page takes the place of the
-// one it came from, a page that cannot be followed is cleared out (the kill).
-// If the slot changed in between, the page was evicted, and stays so.
-func (s *shard) swap(c *Cache, at *slot, from, to *page, v verdict) {
-	switch v {
+// swap is the second step of apply: the stepped page takes the place of the one
+// it came from, a page that cannot be followed is cleared out (the kill). If the
+// slot changed in between, the page was evicted, and stays so.
+func (s *shard) swap(c *Cache, one swapping) {
+	switch one.verdict {
 	case known:
 		return
 	case stepped:
-		if at.CompareAndSwap(from, to) {
-			if to.bytes != from.bytes {
-				c.acct.mark(to.key, max(to.bytes-from.bytes, 0))
+		if one.at.CompareAndSwap(one.from, one.to) {
+			if grown := one.to.bytes - one.from.bytes; grown != 0 {
+				c.acct.mark(one.to.key, max(grown, 0))
 			}
 		} else if c.off.has(guardSwap) {
-			at.Store(to)
+			one.at.Store(one.to)
 		}
 		return
 	case gap:
@@ -227,7 +255,7 @@ func (s *shard) swap(c *Cache, at *slot, from, to *page, v verdict) {
 	case mismatch:
 		c.metrics.digestMismatches.Inc()
 	}
-	if at.CompareAndSwap(from, nil) {
-		c.acct.mark(from.key, 0)
+	if one.at.CompareAndSwap(one.from, nil) {
+		c.acct.mark(one.from.key, 0)
 	}
 }
