@@ -119,8 +119,10 @@ func TestAtLeastOutranksOtherCauses(t *testing.T) {
 	p.OnUnknown = OnUnknownDeliver
 	bubble(t, p, func(t *testing.T, w *world, f *Filter) {
 		w.dark()
-		check := atLeast(direct("alice", "bob"), primary, blockList(one, "alice"), 1)
-		wantDecision(t, "bob's list is not loaded, alice's not fresh", f.CanDeliver(check), notFresh)
+		for _, asked := range []string{"alice", "bob"} {
+			check := atLeast(direct("alice", "bob"), primary, blockList(one, asked), 1)
+			wantDecision(t, "neither list is loaded, asked for "+asked, f.CanDeliver(check), notFresh)
+		}
 	})
 }
 
