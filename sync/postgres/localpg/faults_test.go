@@ -47,7 +47,7 @@ func TestKillLeavesNothingAndLosesNothing(t *testing.T) {
 }
 
 func TestKillIsSafeAtAnyTime(t *testing.T) {
-	s := New(Options{Dir: reachable(t)})
+	s := New(Options{Dir: made(t)})
 	if err := s.Kill(patience(t)); err != nil {
 		t.Errorf("before the start: %v", err)
 	}
@@ -93,7 +93,8 @@ func TestKillBackendRestartsTheSessionsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The bystander is told to end, which shows that the crash has been noticed.
-	for bystander.Ping(patience(t)) == nil {
+	if err := until(patience(t), func() bool { return bystander.Ping(patience(t)) != nil }); err != nil {
+		t.Fatalf("the bystander goes on: %v", err)
 	}
 	if err := s.Ready(patience(t)); err != nil {
 		t.Fatal(err)
@@ -154,7 +155,7 @@ func TestFrozenServerAnswersAfterTheThaw(t *testing.T) {
 }
 
 func TestAFrozenServerCanBeEnded(t *testing.T) {
-	s := server(t, Options{})
+	s := server(t, Options{Dir: made(t)})
 	for name, end := range map[string]func(context.Context) error{"stop": s.Stop, "kill": s.Kill} {
 		if err := s.Start(patience(t)); err != nil {
 			t.Fatal(err)

@@ -89,7 +89,7 @@ func TestAStartedServer(t *testing.T) {
 }
 
 func TestStopIsSafeAtAnyTime(t *testing.T) {
-	s := New(Options{Dir: reachable(t)})
+	s := New(Options{Dir: made(t)})
 	for range 2 {
 		if err := s.Stop(patience(t)); err != nil {
 			t.Fatalf("before the start: %v", err)

@@ -2,7 +2,11 @@ package localpg
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +20,51 @@ func TestMain(m *testing.M) {
 	if os.Getenv(helperDir) != "" {
 		os.Exit(helper())
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(suite{m})
+}
+
+// suite removes what the tests shared.
+type suite struct{ m *testing.M }
+
+func (s suite) Run() int {
+	code := s.m.Run()
+	if ready.dir != "" {
+		if err := os.RemoveAll(ready.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	return code
+}
+
+// ready is a stopped cluster to copy: making one takes a second of processor time.
+var ready struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// made returns a directory with a cluster that has been stopped.
+func made(t *testing.T) string {
+	t.Helper()
+	ready.once.Do(func() {
+		if ready.dir, ready.err = os.MkdirTemp("", "localpg-ready-"); ready.err != nil {
+			return
+		}
+		if ready.err = os.Chmod(ready.dir, 0o711); ready.err != nil {
+			return
+		}
+		s := New(Options{Dir: ready.dir})
+		ready.err = errors.Join(s.Start(patience(t)), s.Stop(patience(t)))
+	})
+	if ready.err != nil {
+		t.Fatal(ready.err)
+	}
+	dir := reachable(t)
+	if out, err := exec.Command("cp", "-a", ready.dir+"/.", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return dir
 }
 
 // patience bounds what a test waits for; only a failing test takes that long.
@@ -62,9 +110,13 @@ func server(t *testing.T, opts Options) *Server {
 	return s
 }
 
-// started is server and Start.
+// started is server and Start, on a cluster that is there already unless a
+// directory is given.
 func started(t *testing.T, opts Options) *Server {
 	t.Helper()
+	if opts.Dir == "" {
+		opts.Dir = made(t)
+	}
 	s := server(t, opts)
 	if err := s.Start(patience(t)); err != nil {
 		t.Fatal(err)

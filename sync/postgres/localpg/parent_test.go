@@ -101,7 +101,7 @@ func TestTheServerDiesWithItsProgram(t *testing.T) {
 	}
 	for _, mode := range []string{"", "frozen"} {
 		t.Run("mode "+mode, func(t *testing.T) {
-			dir := reachable(t)
+			dir := made(t)
 			p := runHelper(t, exec.Command(os.Args[0]), dir, mode)
 			procs := tree(t, p.pid)
 			p.kill(t)
@@ -119,7 +119,7 @@ func TestTheServerDiesWithItsProgram(t *testing.T) {
 // The guard off: without the death signal the server stays, and the next start
 // names it.
 func TestWithoutTheSignalTheServerStays(t *testing.T) {
-	dir := reachable(t)
+	dir := made(t)
 	p := runHelper(t, exec.Command(os.Args[0]), dir, "orphan")
 	procs := tree(t, p.pid)
 	p.kill(t)
@@ -137,7 +137,7 @@ func TestWithoutTheSignalTheServerStays(t *testing.T) {
 }
 
 func TestCtrlCReachesTheProgramOnly(t *testing.T) {
-	p := runHelper(t, exec.Command(os.Args[0]), reachable(t), "")
+	p := runHelper(t, exec.Command(os.Args[0]), made(t), "")
 	procs := tree(t, p.pid)
 	// A terminal signals the whole group of the job.
 	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT); err != nil {
@@ -155,16 +155,10 @@ func TestCtrlCReachesTheProgramOnly(t *testing.T) {
 
 // The tests mostly run as root; a developer's machine does not.
 func TestWithoutRoot(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("all the other tests run without root here")
-	}
+	needRoot(t) // without it, all the other tests show this
 	nobody := accountOf(65534)
 	dir := reachable(t)
-	// The test binary lies in a directory that only root may pass.
-	program := filepath.Join(dir, "helper")
-	if out, err := exec.Command("cp", os.Args[0], program).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	program := helperBinary(t)
 	home := filepath.Join(dir, "home")
 	if err := nobody.mkdir(home); err != nil {
 		t.Fatal(err)
