@@ -60,9 +60,10 @@ type Directory struct {
 // shard is the part of a directory that one lock guards. Slots are filled only
 // under the lock, by publish and apply; anybody may clear one.
 type shard struct {
-	table   atomic.Pointer[table]
-	mu      sync.Mutex
-	flights []*flight // registered loads; their ranges do not overlap
+	table      atomic.Pointer[table]
+	mu         sync.Mutex
+	flights    []*flight // registered loads; their ranges do not overlap
+	registered uint64    // how many there have been
 }
 
 // table is the slots of a shard; a change of their number swaps it whole.

@@ -16,6 +16,7 @@ import (
 type flight struct {
 	dir   *Directory
 	reach Range
+	no    uint64        // of this flight in its shard; later ones are higher
 	done  chan struct{} // closed when the flight has left the shard
 
 	// Under the shard's lock.
@@ -58,20 +59,22 @@ var (
 // [ErrUnavailable] or [ErrNotFresh]. The owner string is not kept.
 func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, error) {
 	check := checkOf(owner)
-	force := need.Force
-	for range loadAttempts {
+	since := uint64(0) // flights registered when we came, if the read is forced
+	for try := range loadAttempts {
 		now := d.cache.feed.Load()
 		if now == nil {
 			return View{}, fmt.Errorf("%w: %w", ErrUnavailable, errNoServer)
 		}
 		hash := HashOwner(owner, now.identity.Salt)
-		p, f, lead := d.begin(now, hash, check, Need{Version: need.Version, Force: force})
+		if try == 0 && need.Force {
+			since = d.registered(hash)
+		}
+		p, f, lead := d.begin(now, hash, check, need)
 		switch {
 		case p != nil:
 			return View{dir: d, pg: p, rec: p.find(hash, check)}, nil
 		case lead:
 			f.run(d.cache)
-			force = false
 		default:
 			select {
 			case <-f.done:
@@ -82,16 +85,28 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 		if f.err != nil {
 			return View{}, fmt.Errorf("%w: %w", ErrUnavailable, f.err)
 		}
-		// A page that may not be published answers those who waited for it.
+		// A read that began before we came does not do if one was forced. A
+		// page that may not be published answers those who waited for it.
+		if f.no <= since {
+			continue
+		}
 		p = f.pageOf(hash)
-		if !force && p.salt == now.identity.Salt && p.versionOf(hash, check) >= need.Version {
+		if p.salt == now.identity.Salt && p.versionOf(hash, check) >= need.Version {
 			return View{dir: d, pg: p, rec: p.find(hash, check)}, nil
 		}
-		if lead && !need.Force {
+		if lead {
 			break
 		}
 	}
 	return View{}, ErrNotFresh
+}
+
+// registered returns how many flights the shard of a hash has had.
+func (d *Directory) registered(hash uint64) uint64 {
+	s := d.shardOf(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.registered
 }
 
 // begin looks again under the lock and either returns the page, or the flight
@@ -117,7 +132,8 @@ func (d *Directory) begin(now *feed, hash uint64, check uint16, need Need) (p *p
 // register adds a flight to the shard, whose lock is held. The range overlaps
 // no other flight.
 func (s *shard) register(d *Directory, r Range) *flight {
-	f := &flight{dir: d, reach: r, done: make(chan struct{})}
+	s.registered++
+	f := &flight{dir: d, reach: r, no: s.registered, done: make(chan struct{})}
 	s.flights = append(s.flights, f)
 	return f
 }

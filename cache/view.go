@@ -61,6 +61,11 @@ func (v View) Version() int64 {
 	return v.rec.version
 }
 
+// Current reports whether the view's page was read since following last started
+// over. The version of a list in a page that was not may name another content
+// than the same version does now.
+func (v View) Current() bool { return v.pg.epoch == v.dir.cache.epochNow() }
+
 // Age returns an upper bound of the age of what the view says: every change
 // committed that long before now is in it. It is measured on one monotonic
 // clock, whatever clocks other machines have.
