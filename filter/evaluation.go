@@ -48,9 +48,9 @@ func (e *evaluation) recipientBlocks() (cache.View, bool) {
 func (e *evaluation) list(kind cache.Kind, owner string) (cache.View, bool) {
 	dir := e.app.lists[kind]
 	need, named := e.need(kind, owner)
-	view, ok := cache.View{}, false
-	if !named {
-		view, ok = dir.Find(owner)
+	view, ok := dir.Find(owner)
+	if named {
+		ok = ok && !need.Force && view.Current() && view.Version() >= need.Version
 	}
 	if !ok {
 		if view, ok = e.load(dir, owner, need, named); !ok {
@@ -93,8 +93,6 @@ func (e *evaluation) need(kind cache.Kind, owner string) (need cache.Need, named
 	if asked.Owner != cache.HashOwner(owner, server.Salt) {
 		return cache.Need{}, false
 	}
-	// The cache compares under its lock, where a page from before a
-	// failover is not taken for one of the same version.
 	return cache.Need{Version: asked.Version}, true
 }
 
