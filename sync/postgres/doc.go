@@ -1,0 +1,67 @@
+// Package postgres is the store: every line of SQL that sidegate runs is here
+// or in the folder migrations. It writes lists ([Store.Edit]), reads them
+// ([Store.List], [Store.Load]), serves the change feed ([Store.Poll]) and keeps
+// house ([Sweeper]). Writes and feed are in one package because one argument
+// covers both.
+//
+// # What must hold
+//
+// P1. Every list has one linear history. Each statement that touches a list
+// moves its version by a step whose prev is the version before, and leaves one
+// row in sidegate.change. Statement triggers do this, so it holds for the
+// functions of this package, for INSERT, DELETE and UPDATE by hand, for COPY,
+// and for TRUNCATE, which starts a new incarnation instead. The header row in
+// sidegate.owner is lock and counter in one: triggers create it, lock it and
+// only then read it, in three statements, because a statement that waits for a
+// lock reads with a snapshot taken before the wait.
+//
+// P2. Header and rows agree: size is the number of rows, digest the XOR of
+// their hashes (see [cache.ListDigest]). Only bypassing the triggers can break
+// it; [Store.Repair] mends it.
+//
+// P3. No list grows beyond its app's limit, whoever writes: the limit is
+// checked after the header is locked and moved. A lowered limit keeps what is
+// there and refuses additions. Entries that have expired do not count; a write
+// that meets the limit ends them first.
+//
+// P4. What became visible is durable: the triggers raise synchronous_commit to
+// on at least. Otherwise a crash could take back a version that was seen, and
+// the number would be given again to other content.
+//
+// P5. The feed never passes a commit that it has not seen. A position is a
+// snapshot, not a number: a poll returns the changes of every transaction that
+// the previous snapshot did not show as over, which is "at or above its xmax,
+// or one of those that ran". Ids and timestamps are given out before the commit
+// and therefore out of order; reading "greater than the last" loses rows for
+// good. On a standby the list of running transactions is always empty, so a
+// standby is refused, by every poll and every load.
+//
+// P6. Position, identity, schema and the oldest change still kept come from the
+// same statement as the changes, and identity and header count from the same
+// statement as a page: nothing can change between two reads if there is one.
+//
+// P7. An error tells what is stored. Unless the code is
+// [filter.CodeOutcomeUnknown], nothing is.
+//
+// # Poolers
+//
+// Every call is one statement outside a transaction block and leaves nothing in
+// the session, so the store works through a pooler in transaction mode. Where
+// the pooler does not support prepared statements, add
+// default_query_exec_mode=exec (or cache_describe) to the URL. Start-up
+// parameters such as statement_timeout or options are refused by common poolers
+// and SET would leak into other people's sessions, so the bounds are elsewhere:
+// lock_timeout is attached to the functions that wait for locks, and every
+// statement has a deadline here, at which a write is cancelled on the server.
+// Migrations hold an advisory lock of the session and need a direct connection.
+//
+// # Concurrency and shutdown
+//
+// A [Store] is safe for concurrent use. It has three pools, so that a storm of
+// loads cannot starve the feed or the writes. [Open] starts the pools' own
+// housekeeping and [Store.Close] ends it; the only loop of this package is
+// [Sweeper.Run], which blocks until its context ends.
+//
+// The package imports [cache] and [filter] for their types and [blocksync] for
+// the position; it knows nothing of HTTP.
+package postgres

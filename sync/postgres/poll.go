@@ -1,0 +1,145 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sidegate/sidegate/cache"
+	blocksync "github.com/sidegate/sidegate/sync"
+)
+
+// The difference of two snapshots: $1 is the xmax of the previous one, $2 the
+// transactions that ran in it. Spelt this way it touches the few index entries
+// that are new; "not visible in the previous snapshot" would read everything
+// since the oldest open transaction. pg_current_snapshot() is the snapshot of
+// this very statement, so nothing falls between the changes and the position.
+const pollSQL = `with head as materialized (
+	select json_build_object('identity', sidegate.identity(), 'snapshot', pg_current_snapshot()::text,
+	       'schema', m.schema_version, 'min_xid', m.min_xid::text,
+	       'clock', sidegate.micros(clock_timestamp()))::text as head
+	  from sidegate.meta m
+)
+select head, null::timestamptz as at, '' as app, '' as kind, '' as owner, 0::bigint as prev, 0::bigint as version,
+       0 as size, 0::bigint as digest, false as allowlist, '' as op, null::text[] as targets, null::bigint[] as expires
+  from head
+union all
+(select '', at, app, kind, owner, prev, version, size, digest, allowlist, op::text, targets, expires
+   from sidegate.change
+  where x >= $1::text::xid8 or x = any ($2::text[]::xid8[])
+  limit $3::bigint)`
+
+type pollHead struct {
+	Identity whoJSON `json:"identity"`
+	Snapshot string  `json:"snapshot"`
+	Schema   int     `json:"schema"`
+	MinXid   string  `json:"min_xid"`
+	Clock    int64   `json:"clock"`
+}
+
+// Poll reads the change feed, as [blocksync.Source] asks. The context must carry
+// a deadline. A standby is no error: the batch says so and holds nothing else.
+func (s *Store) Poll(ctx context.Context, from blocksync.Position) (blocksync.Batch, error) {
+	batch, err := s.poll(ctx, from)
+	if err != nil {
+		return blocksync.Batch{}, fmt.Errorf("postgres: poll: %w", err)
+	}
+	return batch, nil
+}
+
+func (s *Store) poll(ctx context.Context, from blocksync.Position) (batch blocksync.Batch, err error) {
+	xmax, running := difference(from)
+	rows, err := s.polls.Query(ctx, pollSQL, xmax, running, s.maxChanges+1)
+	if err != nil {
+		return batch, err
+	}
+	defer rows.Close()
+	var text string
+	var changes []cache.Change
+	for rows.Next() {
+		head, change, err := scanChange(rows)
+		if err != nil {
+			return batch, err
+		}
+		if head != "" {
+			text = head
+			continue
+		}
+		changes = append(changes, change)
+	}
+	if err := rows.Err(); err != nil {
+		return batch, err
+	}
+	var head pollHead
+	if err := decode([]byte(text), &head); err != nil {
+		return batch, err
+	}
+	if head.Identity.Recovery {
+		return blocksync.Batch{Recovery: true}, nil
+	}
+	if batch, err = head.batch(); err != nil {
+		return batch, err
+	}
+	if batch.Overflow = len(changes) > s.maxChanges; batch.Overflow {
+		return batch, nil
+	}
+	// The order of commits, for each list.
+	slices.SortStableFunc(changes, func(a, b cache.Change) int { return cmp.Compare(a.Version, b.Version) })
+	batch.Changes = changes
+	return batch, nil
+}
+
+// difference returns the parameters that ask for what position has not seen.
+// From nowhere it asks for nothing: no transaction has the largest id.
+func difference(from blocksync.Position) (xmax string, running []string) {
+	if from.IsZero() {
+		return strconv.FormatUint(math.MaxUint64, 10), []string{}
+	}
+	running = make([]string, len(from.InProgress))
+	for i, x := range from.InProgress {
+		running[i] = strconv.FormatUint(x, 10)
+	}
+	return strconv.FormatUint(from.Xmax, 10), running
+}
+
+func scanChange(rows pgx.Rows) (head string, c cache.Change, err error) {
+	var (
+		at       *time.Time
+		kind, op string
+		digest   int64
+		targets  []string
+		expires  []int64
+	)
+	err = rows.Scan(&head, &at, &c.App, &kind, &c.Owner, &c.Prev, &c.Version, &c.Size, &digest, &c.Allowlist,
+		&op, &targets, &expires)
+	if err != nil || head != "" {
+		return head, c, err
+	}
+	var known bool
+	if c.Kind, known = cache.ParseKind(kind); !known {
+		return "", c, fmt.Errorf("a change is of the unknown kind %q", kind)
+	}
+	c.Digest, c.At = uint64(digest), *at
+	c.Op, c.Entries = operation(op, targets, expires)
+	return "", c, nil
+}
+
+func (h *pollHead) batch() (b blocksync.Batch, err error) {
+	if b.Identity, err = h.Identity.identity(); err != nil {
+		return b, err
+	}
+	if b.Position, err = blocksync.ParsePosition(h.Snapshot); err != nil {
+		return b, err
+	}
+	if b.MinXid, err = strconv.ParseUint(h.MinXid, 10, 64); err != nil {
+		return b, fmt.Errorf("min_xid: %w", err)
+	}
+	b.Schema, b.Clock = h.Schema, time.UnixMicro(h.Clock)
+	return b, nil
+}

@@ -1,0 +1,133 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sidegate/sidegate/cache"
+	"github.com/sidegate/sidegate/filter"
+	blocksync "github.com/sidegate/sidegate/sync"
+)
+
+// Sizes of the pools. Writes are few and short; loads are as many as the cache
+// runs at once; a poll never overlaps another.
+const (
+	writeConns = 2
+	loadConns  = 4
+	pollConns  = 1
+)
+
+// maxChanges is the most changes that one poll carries. Beyond it reading the
+// lists anew costs less than the changes.
+const maxChanges = 50_000
+
+// Options configures a [Store].
+type Options struct {
+	// URL is the connection string of the primary, a URL or key=value pairs, as
+	// pgx reads it. Required. A pool size in it is ignored.
+	URL string
+	// Metrics counts the connections; nil = not counted. One store only.
+	Metrics *Metrics
+	// Logger gets what an operator should know about a write that changes
+	// settings; nil = nothing is logged.
+	Logger *slog.Logger
+}
+
+// Store reads and writes lists in PostgreSQL. It is safe for concurrent use.
+type Store struct {
+	writes, loads, polls *pgxpool.Pool
+
+	metrics *Metrics
+	logger  *slog.Logger
+
+	maxChanges int
+}
+
+var (
+	_ filter.BlockStore = (*Store)(nil)
+	_ cache.Loader      = (*Store)(nil)
+	_ blocksync.Source  = (*Store)(nil)
+)
+
+// Open makes a store. It checks the connection string but does not connect: a
+// server that is down is no error here, see [Store.Check]. Call [Store.Close]
+// when done.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	config, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{metrics: o.Metrics, logger: o.Logger, maxChanges: maxChanges}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.loads, err = newPool(ctx, config, loadConns, nil); err == nil {
+		if s.polls, err = newPool(ctx, config, pollConns, nil); err == nil {
+			s.writes, err = newPool(ctx, config, writeConns, cancelling)
+		}
+	}
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("postgres: open: %w", err)
+	}
+	s.metrics.attach(map[string]*pgxpool.Pool{"writes": s.writes, "loads": s.loads, "sync": s.polls})
+	return s, nil
+}
+
+// Close waits for the calls under way and ends every connection. It is
+// idempotent. Calls after it fail.
+func (s *Store) Close() {
+	s.metrics.detach()
+	for _, pool := range []*pgxpool.Pool{s.writes, s.loads, s.polls} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
+}
+
+func newPool(ctx context.Context, config *pgxpool.Config, size int32, adapt func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+	c := config.Copy()
+	c.MaxConns, c.MinConns, c.MinIdleConns = size, 0, 0
+	if adapt != nil {
+		adapt(c)
+	}
+	return pgxpool.NewWithConfig(ctx, c)
+}
+
+// cancelling prepares the pool of the writes. When a write runs out of time the
+// server is asked to stop it, and the answer is awaited for a moment: it tells
+// whether the write happened, which closing the connection would not. Loads and
+// polls change nothing, so they just leave.
+//
+// A connection that has been idle is tried before it is used, since a write that
+// is sent into a dead one has an unknown outcome.
+func cancelling(c *pgxpool.Config) {
+	c.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 500 * time.Millisecond}
+	}
+	c.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
+		return p.IdleDuration > 50*time.Millisecond
+	}
+}
+
+// readJSON runs a query that answers with one JSON value.
+func readJSON(ctx context.Context, pool *pgxpool.Pool, into any, query string, args ...any) error {
+	return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		return scanJSON(conn.QueryRow(ctx, query, args...), into)
+	})
+}
+
+func scanJSON(row pgx.Row, into any) error {
+	var text []byte
+	if err := row.Scan(&text); err != nil {
+		return err
+	}
+	return decode(text, into)
+}

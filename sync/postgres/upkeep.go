@@ -1,0 +1,55 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/sidegate/sidegate/filter"
+)
+
+const (
+	expireSQL = `select to_json(sidegate.expire($1::int))`
+	trimSQL   = `select to_json(sidegate.trim($1::bigint * interval '1 microsecond', $2::int))`
+	repairSQL = `select to_json(sidegate.repair($1::text, $2::text, $3::text))`
+)
+
+// trimBatch is about how many changes one transaction removes: far fewer than fit
+// into [writeTimeout].
+const trimBatch = 20_000
+
+// Expire ends up to batch entries that have expired, as history and feed show,
+// and returns how many. It waits for nobody: a list that is being written is
+// left to its writer. A result below batch means that nothing else is due.
+// Errors are those of [Store.Edit].
+func (s *Store) Expire(ctx context.Context, batch int) (ended int, err error) {
+	if err := s.write(ctx, &ended, expireSQL, batch); err != nil {
+		return 0, writeError("end expired entries", err)
+	}
+	return ended, nil
+}
+
+// Trim removes changes older than keep from the feed and returns how many. Who
+// has not read them by then starts over, so keep is how long a sidecar may
+// sleep. It works in short transactions; of several processes that trim at once,
+// one works. Errors are those of [Store.Edit]; what was removed before stays so.
+func (s *Store) Trim(ctx context.Context, keep time.Duration) (removed int64, err error) {
+	for {
+		var n int64
+		if err := s.write(ctx, &n, trimSQL, keep.Microseconds(), trimBatch); err != nil {
+			return removed, writeError("trim the feed", err)
+		}
+		if removed += n; n < trimBatch {
+			return removed, nil
+		}
+	}
+}
+
+// Repair counts a list again and reports whether its header was wrong. It can be
+// only if the triggers were bypassed, by session_replication_role or a restore
+// without them. Errors are those of [Store.Edit].
+func (s *Store) Repair(ctx context.Context, list filter.ListID) (wrong bool, err error) {
+	if err := s.write(ctx, &wrong, repairSQL, list.App, list.Kind.String(), list.Owner); err != nil {
+		return false, writeError("repair a list", err)
+	}
+	return wrong, nil
+}
