@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+type checkCmd struct {
+	checkFlags
+	Sender    string `arg:"" help:"Who sends the message."`
+	Recipient string `arg:"" help:"Who is to receive it."`
+	Room      string `enum:"direct,group,open" default:"direct" placeholder:"TYPE" help:"Type of the room: direct (of two), group or open (public) (default direct)."`
+	RoomID    string `name:"room-id" placeholder:"ID" help:"Id of the room, if it has a list of its own."`
+	App       string `default:"default" placeholder:"NAME" help:"The app (default \"default\")."`
+	AtLeast   string `placeholder:"REVISION" help:"Revision of a write that the answer must know of."`
+	JSON      bool   `name:"json" help:"Print the answer as the server gave it."`
+	ExitCode  bool   `help:"Exit with 1 if the message is withheld."`
+}
+
+// Help is shown by check --help.
+func (*checkCmd) Help() string {
+	return "Prints one sentence, or with --json the decision itself:\n\n  sidegate check alice bob --room direct --json"
+}
+
+// decision is the answer of can-deliver.
+type decision struct {
+	Deliver  bool   `json:"deliver"`
+	Notify   bool   `json:"notify"`
+	Action   string `json:"action"`
+	Reason   string `json:"reason"`
+	StaleMS  int64  `json:"stale_ms"`
+	Degraded bool   `json:"degraded"`
+}
+
+// Run asks for one decision.
+func (c *checkCmd) Run(ctx context.Context, p *program) error {
+	api, err := c.client(p)
+	if err != nil {
+		return err
+	}
+	query := url.Values{"sender": {c.Sender}, "recipient": {c.Recipient}, "room_type": {c.Room}, "app": {c.App}}
+	for name, value := range map[string]string{"room": c.RoomID, "at_least": c.AtLeast} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	_, body, err := api.do(ctx, call{method: http.MethodGet, path: "/v1/can-deliver", query: query})
+	if err != nil {
+		return err
+	}
+	var d decision
+	if err := api.decode(body, &d); err != nil {
+		return err
+	}
+	if c.JSON {
+		p.say("%s", body)
+	} else {
+		p.say("%s", d.sentence(printable(c.Sender), printable(c.Recipient)))
+	}
+	if c.ExitCode && !d.Deliver {
+		return errWithheld
+	}
+	return nil
+}
+
+// sentence says what becomes of the message and why.
+func (d *decision) sentence(sender, recipient string) string {
+	var verdict string
+	switch {
+	case d.Deliver && d.Notify:
+		verdict = "Delivered"
+	case d.Deliver:
+		verdict = "Delivered without notification"
+	case d.Action == "reject":
+		verdict = "Withheld, and the sender is told"
+	case d.Action == "drop":
+		verdict = "Withheld, and the sender is not told"
+	default:
+		verdict = "Withheld"
+	}
+	text := verdict + ": " + d.because(sender, recipient) + "."
+	if d.Degraded {
+		text += " The lists are not known; the app's on_unknown decided."
+	}
+	if d.StaleMS > 0 {
+		text += " The answer is " + (time.Duration(d.StaleMS) * time.Millisecond).String() + " old."
+	}
+	return text
+}
+
+// because explains a reason. A newer server may know one that we do not.
+func (d *decision) because(sender, recipient string) string {
+	switch d.Reason {
+	case "self":
+		return sender + " writes to themselves"
+	case "exempt":
+		return sender + " is exempt in this app"
+	case "unverified_origin":
+		return "messages of the app's own server are not checked"
+	case "banned_in_room":
+		return sender + " may not speak in this room"
+	case "room_not_filtered":
+		return "rooms of this type are not filtered"
+	case "not_on_allowlist":
+		return sender + " is not on the allowlist of " + recipient
+	case "recipient_blocked_sender":
+		return recipient + " blocks " + sender
+	case "sender_blocked_recipient":
+		return sender + " blocks " + recipient
+	case "allowed":
+		return "nothing stands against it"
+	case "unknown":
+		return "a list that is needed is not known"
+	}
+	return "reason " + printable(d.Reason)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxAnswer bounds what is read of an answer. The largest one is a page of a
+// list: 1,000 entries with notes of 1 KiB.
+const maxAnswer = 16 << 20
+
+// client speaks to one listener of a running sidegate.
+type client struct {
+	shown string // the address for people
+	base  string
+	token string
+	http  *http.Client
+}
+
+// newClient makes a client of an address: http(s)://host:port, or
+// unix:///path of a socket.
+func newClient(address, token string, timeout time.Duration) (*client, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%q is not a URL; write http://host:port or unix:///path", address)}
+	}
+	// No proxy: the server stands beside us, and a token must not go anywhere
+	// else because of a variable that was meant for a browser.
+	transport := &http.Transport{DisableKeepAlives: true}
+	c := &client{shown: address, base: strings.TrimSuffix(address, "/"), token: token}
+	switch {
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
+		c.base = "http://sidegate"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", u.Path)
+		}
+	default:
+		return nil, usageError{fmt.Errorf("%q is no address of a listener; write http://host:port or unix:///path", address)}
+	}
+	c.http = &http.Client{
+		Transport: transport, Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// call is one request.
+type call struct {
+	method string
+	path   string // escaped
+	query  url.Values
+	body   any // nil = none
+}
+
+// do sends a request and returns the body of a successful answer. Its error is
+// an *problem, if the server refused, or an unreachableError.
+func (c *client) do(ctx context.Context, r call) (status int, body []byte, err error) {
+	req, err := c.request(ctx, r)
+	if err != nil {
+		return 0, nil, usageError{err}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, nil, unreachableError{fmt.Errorf("no sidegate answers at %s: %w", c.shown, cause(err))}
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return 0, nil, unreachableError{fmt.Errorf("read the answer of %s: %w", c.shown, err)}
+	}
+	if resp.StatusCode < 300 {
+		return resp.StatusCode, body, nil
+	}
+	return resp.StatusCode, nil, c.refusal(resp, body)
+}
+
+func (c *client) request(ctx context.Context, r call) (*http.Request, error) {
+	var body io.Reader
+	if r.body != nil {
+		text, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(text)
+	}
+	target := c.base + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	req.Header.Set("User-Agent", "sidegate/"+build().Version)
+	return req, nil
+}
+
+// cause strips the URL, which holds user ids, from an error of net/http.
+func cause(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
+	return err
+}
+
+// problem is an application/problem+json answer.
+type problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   string `json:"code"`
+}
+
+// refusal reads an answer that is no success.
+func (c *client) refusal(resp *http.Response, body []byte) error {
+	var p problem
+	if json.Unmarshal(body, &p) != nil || p.Code == "" {
+		return unreachableError{fmt.Errorf("what answers at %s is not sidegate: %s, without a problem document", c.shown, resp.Status)}
+	}
+	p.Status = resp.StatusCode
+	return &p
+}
+
+// Error is a sentence for people, with the code for scripts.
+func (p *problem) Error() string {
+	text := p.Title
+	if p.Detail != "" {
+		text += ": " + p.Detail
+	}
+	text = fmt.Sprintf("%s (%s, HTTP %d)", printable(text), printable(p.Code), p.Status)
+	if p.Status == http.StatusUnauthorized {
+		text += "; give a token with " + envToken + " or --token"
+	}
+	return text
+}
+
+// exitCode: what the caller can repair is usage, what the store refuses or
+// cannot do is the store's.
+func (p *problem) exitCode() int {
+	if p.Status == http.StatusConflict || p.Status == http.StatusTooManyRequests || p.Status >= 500 {
+		return exitStore
+	}
+	return exitUsage
+}
+
+// decode reads the JSON of a successful answer.
+func (c *client) decode(body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return c.strange(err)
+	}
+	return nil
+}
+
+// strange is the error for an answer that no sidegate gives.
+func (c *client) strange(err error) error {
+	return unreachableError{fmt.Errorf("what answers at %s is not sidegate: %w", c.shown, err)}
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/metrics/border"
+)
+
+// docsCmd writes the pages of the reference that are made from the code, so
+// that they cannot say something else. It is for "make docs".
+type docsCmd struct {
+	Dir string `default:"docs/reference" help:"Where to write."`
+}
+
+// Run writes every page.
+func (c *docsCmd) Run(p *program) error {
+	pages, err := referencePages()
+	if err != nil {
+		return err
+	}
+	for name, text := range pages {
+		if err := os.WriteFile(filepath.Join(c.Dir, name), []byte(text), 0o644); err != nil {
+			return usageError{fmt.Errorf("write the reference: %w", err)}
+		}
+	}
+	return nil
+}
+
+// referencePages returns the generated pages by their file name.
+func referencePages() (map[string]string, error) {
+	cli, err := cliReference()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{
+		"configuration.md": config.Reference(),
+		"cli.md":           cli,
+		"problems.md":      string(border.Reference()),
+	}, nil
+}
+
+const cliHead = `# Command line
+
+<!-- Made by "make docs" from the grammar in cmd/sidegate; changes by hand are lost. -->
+
+%s
+
+Variables: every configuration key has one (see [configuration](configuration.md)); besides these, ` + "`SIDEGATE_CONFIG`" + ` names the file, ` + "`SIDEGATE_TOKEN`" + ` the token of a client, and ` + "`SIDEGATE_CHECK_URL`, `SIDEGATE_API_URL` and `SIDEGATE_OPS_URL`" + ` the listeners that it asks.
+`
+
+// cliReference describes every command that help shows.
+func cliReference() (string, error) {
+	parser, err := newParser(&program{}, func(int) {})
+	if err != nil {
+		return "", fmt.Errorf("command line grammar: %w", err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, cliHead, strings.TrimSpace(parser.Model.Help))
+	writeCommands(&b, parser.Model.Node)
+	return b.String(), nil
+}
+
+// writeCommands goes through the commands in the order of the grammar; one that
+// has commands of its own is described by them.
+func writeCommands(b *strings.Builder, parent *kong.Node) {
+	for _, n := range parent.Children {
+		switch {
+		case n.Hidden:
+		case len(n.Children) > 0:
+			writeCommands(b, n)
+		default:
+			writeCommand(b, n)
+		}
+	}
+}
+
+func writeCommand(b *strings.Builder, n *kong.Node) {
+	fmt.Fprintf(b, "\n## %s\n\n%s\n", n.FullPath(), n.Help)
+	usage := n.FullPath()
+	for _, arg := range n.Positional {
+		usage += " " + strings.ToUpper(arg.Name)
+	}
+	fmt.Fprintf(b, "\n```\n%s [flags]\n```\n", usage)
+	if n.Detail != "" {
+		fmt.Fprintf(b, "\n%s\n", n.Detail)
+	}
+	b.WriteString("\n| | |\n|---|---|\n")
+	for _, arg := range n.Positional {
+		fmt.Fprintf(b, "| `%s` | %s |\n", strings.ToUpper(arg.Name), arg.Help)
+	}
+	for _, flag := range n.Flags {
+		if flag.Name == "help" {
+			continue
+		}
+		name := "--" + flag.Name
+		if !flag.IsBool() {
+			name += "=" + flag.FormatPlaceHolder()
+		}
+		fmt.Fprintf(b, "| `%s` | %s |\n", name, flag.Help)
+	}
+}

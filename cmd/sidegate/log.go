@@ -1,0 +1,21 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/sidegate/sidegate/cmd/sidegate/config"
+)
+
+// newLogger returns the log that the configuration asks for.
+func newLogger(c config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // the configuration lets no other name through
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/sidegate/sidegate/metrics"
+)
+
+// version is set by the linker (see the Makefile); empty = the module's.
+var version string
+
+// build says which program this is, for the version command, the ops listener
+// and the metric build_info.
+func build() metrics.Build { return metrics.ReadBuild(version) }
+
+type versionCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run prints the version.
+func (c *versionCmd) Run(p *program) error {
+	b := build()
+	if !c.JSON {
+		p.say("sidegate %s, revision %s, built with %s", b.Version, b.Revision, b.GoVersion)
+		return nil
+	}
+	text, err := json.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("encode version: %w", err)
+	}
+	p.say("%s", text)
+	return nil
+}
