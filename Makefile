@@ -1,0 +1,85 @@
+# The version is what `sidegate version` and the metric build_info show.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+# Go refuses to build where git refuses to read, as in a checkout of another user.
+BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
+LDFLAGS := -X main.version=$(VERSION)
+
+# New fuzz targets are found by name; each runs for this long in the smoke test.
+FUZZTIME ?= 5s
+BENCHTIME ?= 1s
+COVER := coverage.out
+TOOLS := bin/tools
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: postgres build ## Start sidegate on a private Postgres with demo data (ARGS="--check-listen=…")
+	@exec ./bin/sidegate dev $(ARGS)
+
+.PHONY: test
+test: postgres ## Run all tests, each with a private Postgres where it needs one
+	go test ./...
+
+.PHONY: build
+build: ## Build bin/sidegate
+	@go build -trimpath -buildvcs=$(BUILDVCS) -ldflags "$(LDFLAGS)" -o bin/sidegate ./cmd/sidegate
+
+.PHONY: lint
+lint: fmt vet staticcheck golangci ## Run every linter
+
+.PHONY: fmt
+fmt: ## Fail if a file is not formatted
+	@files=$$(gofmt -l bench cache cmd filter metrics sync); \
+	if [ -n "$$files" ]; then echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; fi
+
+.PHONY: vet
+vet: ## Run go vet
+	go vet ./...
+
+.PHONY: staticcheck
+staticcheck: $(TOOLS)/staticcheck ## Run staticcheck
+	$(TOOLS)/staticcheck ./...
+
+.PHONY: golangci
+golangci: $(TOOLS)/golangci-lint ## Run golangci-lint: import rules, errors
+	$(TOOLS)/golangci-lint run
+
+# The linters are built from the versions that .ci/tools/go.mod pins.
+$(TOOLS)/staticcheck: .ci/tools/go.mod .ci/tools/go.sum
+	go -C .ci/tools build -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
+
+$(TOOLS)/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
+	go -C .ci/tools build -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: race
+race: postgres ## Run all tests under the race detector
+	go test -race ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (5s)
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: postgres ## Run every benchmark for BENCHTIME (1s; 1x = once)
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: cover
+cover: postgres ## Measure what the tests reach: coverage.out
+	go test -coverpkg=./... -coverprofile=$(COVER) ./...
+	@go tool cover -func=$(COVER) | tail -1
+
+.PHONY: docs
+docs: ## Write the generated pages of docs/reference
+	@go run ./cmd/sidegate docs
+
+.PHONY: clean
+clean: ## Remove what was built; the data of `make run` (.sidegate) stays
+	rm -rf bin $(COVER)
+
+.PHONY: postgres
+postgres:
+	@.ci/postgres
