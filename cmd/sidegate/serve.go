@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/sidegate/sidegate/cmd/sidegate/config"
+)
+
+// Run serves until the first signal.
+func (c *serveCmd) Run(ctx context.Context, p *program) error {
+	cfg, err := c.load(p)
+	if err != nil {
+		return err
+	}
+	if err := cfg.CheckServe(); err != nil {
+		return usageError{err}
+	}
+	log := newLogger(cfg.Log, p.stderr)
+	for _, w := range cfg.Warnings {
+		log.Warn(w)
+	}
+	s, err := buildSidegate(ctx, cfg, log, open{api: cfg.Insecure && allLocal(cfg.API.Listen)})
+	if err != nil {
+		return err
+	}
+	if err := s.begin(ctx); err != nil {
+		s.store.Close()
+		return err
+	}
+	log.Info("sidegate serves", "version", build().Version, "listeners", s.status().Listeners)
+	defer log.Info("sidegate has stopped")
+	return s.run(ctx)
+}
+
+// begin looks at the database and binds the addresses. A database that is away
+// does not keep a sidecar from starting: it may be back before the first
+// question, and until then the app's on_unknown policy answers. One that
+// answers and cannot be used does: waiting would not help.
+func (s *sidegate) begin(ctx context.Context) error {
+	look, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := s.store.inspect(look); err != nil {
+		var wrong storeError
+		if errors.As(err, &wrong) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.log.Warn("the database does not answer; starting without it", slog.Any("error", err))
+	}
+	return s.bind()
+}
+
+func allLocal(listen []config.Address) bool {
+	for _, a := range listen {
+		if !a.Local() {
+			return false
+		}
+	}
+	return true
+}

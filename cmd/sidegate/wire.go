@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidegate/sidegate/cache"
+	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/server"
+	"github.com/sidegate/sidegate/metrics"
+	"github.com/sidegate/sidegate/metrics/border"
+	"github.com/sidegate/sidegate/sync"
+	"github.com/sidegate/sidegate/sync/postgres"
+)
+
+// sidegate is the whole program, built and not yet started.
+type sidegate struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+
+	store    *upstream
+	cache    *cache.Cache
+	follower *blocksync.Follower
+	limits   *limits           // nil if block lists are not served
+	sweeper  *postgres.Sweeper // likewise
+
+	check, api *server.Listener // nil if off
+	ops        *metrics.Ops     // nil if off
+}
+
+// open says who may enter without a credential.
+type open struct {
+	api bool // native routes of an api listener that has no credential
+}
+
+// build makes everything in the order in which one needs the other. Nothing
+// runs and nothing is bound yet; on an error nothing is left behind.
+func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, doors open) (*sidegate, error) {
+	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build())}
+	store, err := postgres.Open(ctx, postgres.Options{
+		URL: cfg.Postgres.URL, Metrics: postgres.NewMetrics(s.registry), Logger: log,
+	})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
+	}
+	s.store = &upstream{Store: store, log: log}
+	for _, step := range []func(open) error{s.buildCore, s.buildDoors} {
+		if err := step(doors); err != nil {
+			store.Close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// buildCore makes memory and what keeps it equal to the database.
+func (s *sidegate) buildCore(open) (err error) {
+	s.cache, err = cache.New(cache.Options{
+		MaxBytes: s.cfg.Cache.MaxBytes, Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
+		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
+		Metrics: cache.NewMetrics(s.registry),
+	})
+	if err != nil {
+		return err
+	}
+	s.follower, err = blocksync.New(blocksync.Options{
+		Source: s.store, Cache: s.cache, Metrics: blocksync.NewMetrics(s.registry), Logger: s.log,
+		PollInterval: s.cfg.Sync.PollInterval,
+		SoftBound:    s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
+		MinSchema: postgres.SchemaVersion, MaxSchema: postgres.SchemaVersion,
+	})
+	return err
+}
+
+// buildDoors makes the three listeners and what only they need.
+func (s *sidegate) buildDoors(doors open) error {
+	counts := filter.NewMetrics(s.registry)
+	if len(s.cfg.Check.Listen) > 0 {
+		decide, err := filter.New(filter.Options{
+			Cache: s.cache, Apps: s.cfg.Policies(), Metrics: counts,
+			SoftBound: s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
+			AtLeastTimeout: s.cfg.Check.AtLeastTimeout,
+		})
+		if err != nil {
+			return err
+		}
+		if s.check, err = s.door(s.cfg.Check.Listen, s.cfg.Check.Tokens, func(o server.Options) (*server.Listener, error) {
+			return server.NewCheck(decide, o)
+		}); err != nil {
+			return err
+		}
+	}
+	if len(s.cfg.API.Listen) > 0 {
+		lists, err := filter.NewBlocks(filter.BlocksOptions{
+			Store: s.store, Cache: s.cache, Apps: s.cfg.Policies(), Metrics: counts,
+		})
+		if err != nil {
+			return err
+		}
+		httpMetrics := server.NewMetrics(s.registry)
+		if s.api, err = s.door(s.cfg.API.Listen, s.cfg.API.Tokens, func(o server.Options) (*server.Listener, error) {
+			o.Open, o.Metrics = doors.api, httpMetrics
+			return server.NewAPI(lists, o)
+		}); err != nil {
+			return err
+		}
+		// Whoever serves the lists keeps house in the database.
+		s.limits = &limits{store: s.store, apps: s.cfg.Apps, log: s.log}
+		s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
+	}
+	return s.buildOps()
+}
+
+func (s *sidegate) door(listen []config.Address, tokens []config.Token, make func(server.Options) (*server.Listener, error)) (*server.Listener, error) {
+	auth, err := authenticator(tokens)
+	if err != nil {
+		return nil, err
+	}
+	return make(server.Options{Listen: addresses(listen), Auth: auth, Logger: s.log})
+}
+
+func (s *sidegate) buildOps() error {
+	if len(s.cfg.Ops.Listen) == 0 {
+		return nil
+	}
+	auth, err := authenticator(s.cfg.Ops.Tokens)
+	if err != nil {
+		return err
+	}
+	s.ops, err = metrics.NewOps(metrics.OpsOptions{
+		Listen: addresses(s.cfg.Ops.Listen), Gatherer: s.registry, Build: build(), Auth: auth, Logger: s.log,
+		Started: []metrics.Probe{{Name: "sync", Check: s.synced}, {Name: "limits", Check: s.limited}},
+		Ready:   []metrics.Probe{{Name: "snapshot", Check: s.usable}},
+	})
+	if err != nil {
+		return err
+	}
+	s.ops.HandleStatus(func() any { return s.status() })
+	return nil
+}
+
+// bind takes all addresses, so that a busy port ends the start.
+func (s *sidegate) bind() error {
+	if s.check != nil {
+		if err := s.check.Listen(); err != nil {
+			return usageError{fmt.Errorf("check.listen: %w", err)}
+		}
+	}
+	if s.api != nil {
+		if err := s.api.Listen(); err != nil {
+			return usageError{fmt.Errorf("api.listen: %w", err)}
+		}
+	}
+	if s.ops != nil {
+		if err := s.ops.Listen(); err != nil {
+			return usageError{fmt.Errorf("ops.listen: %w", err)}
+		}
+	}
+	return nil
+}
+
+// run serves until ctx ends. The order of the stages is the order of stopping:
+// no new questions, then no probes, then the writers, the feed and the memory,
+// and at last the connections.
+func (s *sidegate) run(ctx context.Context) error {
+	defer s.store.Close()
+	var doors, ops, upkeep stage
+	if s.check != nil {
+		doors = append(doors, s.check.Run)
+	}
+	if s.api != nil {
+		doors = append(doors, s.api.Run)
+		upkeep = append(upkeep, s.limits.run, s.sweeper.Run)
+	}
+	if s.ops != nil {
+		ops = append(ops, s.ops.Run)
+	}
+	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run})
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// addresses converts what the configuration says.
+func addresses(listen []config.Address) []border.Address {
+	out := make([]border.Address, len(listen))
+	for i, a := range listen {
+		out[i] = border.Address(a)
+	}
+	return out
+}
+
+// authenticator makes what knows the tokens of a listener; it opens files.
+func authenticator(tokens []config.Token) (border.Authenticator, error) {
+	out := make([]border.Token, len(tokens))
+	for i, t := range tokens {
+		hash, err := t.Hash()
+		if err != nil {
+			return nil, usageError{err}
+		}
+		out[i] = border.Token{Name: t.Name, SHA256: hash, Apps: t.Apps}
+		for _, name := range t.Scopes {
+			scope, ok := border.ParseScope(string(name))
+			if !ok {
+				return nil, usageError{fmt.Errorf("token %s: %q is no scope", t.Name, name)}
+			}
+			out[i].Scopes |= scope
+		}
+	}
+	return border.NewTokens(out), nil
+}
