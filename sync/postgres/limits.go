@@ -22,16 +22,12 @@ const DefaultLimit = 3000
 // longer stay as they are and take no more. A change is logged with both
 // values. Errors are those of [Store.Edit].
 func (s *Store) SetLimit(ctx context.Context, app string, limit int) error {
-	var was *int
+	var was int
 	if err := s.write(ctx, &was, setLimitSQL, app, limit); err != nil {
 		return writeError("set a limit", err)
 	}
-	old := DefaultLimit
-	if was != nil {
-		old = *was
-	}
-	if old != limit {
-		s.logger.InfoContext(ctx, "limit of an app changed", "app", app, "old", old, "new", limit)
+	if was != limit {
+		s.logger.InfoContext(ctx, "limit of an app changed", "app", app, "old", was, "new", limit)
 	}
 	return nil
 }

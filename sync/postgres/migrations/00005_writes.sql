@@ -142,7 +142,7 @@ end $$;
 
 -- +goose StatementBegin
 
--- Sets an app's limit and answers with the one before, null if there was none.
+-- Sets an app's limit and answers with the one that held before.
 create function sidegate.set_limit(in_app text, in_limit int) returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
 declare
@@ -150,7 +150,7 @@ declare
 begin
   insert into sidegate.app (app, max_entries) values (in_app, in_limit) on conflict do nothing;
   if found then
-    return null;
+    return 3000;
   end if;
   select a.max_entries into was from sidegate.app a where a.app = in_app for no key update;
   update sidegate.app set max_entries = in_limit where app = in_app and max_entries <> in_limit;
