@@ -128,7 +128,9 @@ func (a *accountant) gone(key pageKey) {
 }
 
 func (a *accountant) run(ctx context.Context) error {
-	p, err := a.open(a.cache.opts.MaxBytes, a.gone)
+	// What may be reachable and unpaid comes out of the budget, not on top.
+	budget := a.cache.opts.MaxBytes
+	p, err := a.open(max(1, budget-budget/unpaidShare), a.gone)
 	if err != nil {
 		return fmt.Errorf("cache: open ristretto: %w", err)
 	}

@@ -241,7 +241,7 @@ func TestUnaccountedBytesAreBounded(t *testing.T) {
 	owners := fill(db, 2000)
 	c := newTestCache(t, db, func(o *Options) { o.MaxBytes = 100 << 10 })
 	follow(c, db) // and nobody accounts: Run is not called
-	c.Directory("a", KindBlock).grow(11)
+	c.Directory("a", KindBlock).grow(ctx, 11)
 	for _, o := range owners {
 		if _, err := c.Directory("a", KindBlock).Load(ctx, o, Need{}); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 )
@@ -121,17 +122,22 @@ func (c *Cache) slotOf(k pageKey) *slot {
 	return t.at(hash)
 }
 
-// grow gives every shard of the directory 1<<bits pages in all, splitting the
-// pages it holds; a directory never shrinks. Readers do not wait; the lock of a
-// shard is held for about a copy of its pages. Loads under way are found by
-// their range, whatever the number of pages.
-func (d *Directory) grow(bits uint8) {
+// grow gives the directory 1<<bits pages in all, splitting those it holds, shard
+// by shard; a directory never shrinks. Readers do not wait; the lock of a shard is
+// held for about a copy of its pages. Loads under way are found by their range,
+// whatever the number of pages. It returns early if ctx ends; then some shards
+// have grown and some have not, which is as good.
+func (d *Directory) grow(ctx context.Context, bits uint8) {
 	for i := range d.shards {
-		d.shards[i].grow(d, bits)
+		// Children weigh more than their parent: let the one before be paid.
+		if !d.cache.acct.drained(ctx) {
+			return
+		}
+		d.shards[i].grow(d.cache, bits)
 	}
 }
 
-func (s *shard) grow(d *Directory, bits uint8) {
+func (s *shard) grow(c *Cache, bits uint8) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.table.Load()
@@ -139,23 +145,31 @@ func (s *shard) grow(d *Directory, bits uint8) {
 		return
 	}
 	next := newTable(bits)
-	var marks []*page
+	var parents []pageKey
 	for i := range old.slots {
 		p := old.slots[i].Load()
 		if p == nil {
 			continue
 		}
-		marks = append(marks, p)
-		for _, child := range p.split(bits) {
+		parents = append(parents, p.key)
+		children := p.split(bits)
+		more := int64(len(children)-1) * ristrettoBytes
+		for _, child := range children {
+			more += child.bytes
+		}
+		if more = max(0, more-p.bytes); !c.acct.roomFor(more) {
+			c.metrics.unpublished.Inc()
+			continue // read again when it is asked for
+		}
+		for _, child := range children {
 			next.at(child.key.firstHash()).Store(child)
-			marks = append(marks, child)
+			c.acct.mark(child.key, more)
+			more = 0
 		}
 	}
 	s.table.Store(next)
-	for _, p := range marks {
-		// The children weigh what the parent did, and a little more: what
-		// is new is the difference, which the next turn books.
-		d.cache.acct.mark(p.key, 0)
+	for _, k := range parents {
+		c.acct.mark(k, 0)
 	}
 }
 

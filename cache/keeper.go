@@ -119,7 +119,7 @@ func (k *keeper) size(ctx context.Context) error {
 		if k.fits {
 			perPage = pageLists
 		}
-		d.grow(bitsFor(lists[i], perPage))
+		d.grow(ctx, bitsFor(lists[i], perPage))
 	}
 	return nil
 }

@@ -146,7 +146,7 @@ func TestGrowKeepsWhatIsThereAndWhatIsUnderWay(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { mustLoad(t, c, owners[600]) })
 	<-entered
-	d.grow(8)
+	d.grow(ctx, 8)
 	c.Apply(c.Epoch(), db.identity, []Change{
 		db.write(blockKey(owners[600]), OpAdd, Entry{Target: "while it grew"}),
 		db.write(blockKey(owners[1]), OpAdd, Entry{Target: "while it grew"}),

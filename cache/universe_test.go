@@ -220,7 +220,7 @@ func (u *universe) steps() []step {
 		add("failover", (*universe).fail)
 	}
 	if u.scope.grow && !u.grown && !u.locked {
-		add("grow", func(u *universe) { u.grown = true; u.s.grow(u.d, shardBits+1) })
+		add("grow", func(u *universe) { u.grown = true; u.s.grow(u.c, shardBits+1) })
 	}
 	if name, ok := u.poll.enabled(u); ok {
 		add(name, func(u *universe) { u.poll.step(u) })
