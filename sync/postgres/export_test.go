@@ -1,0 +1,16 @@
+package postgres
+
+// SetMaxChanges lowers the bound of a poll, so that a test can reach it.
+func SetMaxChanges(s *Store, n int) { s.maxChanges = n }
+
+// The statements whose plans are tested.
+const (
+	PollSQL = pollSQL
+	LoadSQL = loadSQL
+)
+
+// ParseURL reports what [Open] says about a connection string.
+func ParseURL(dsn string) error {
+	_, err := parseURL(dsn)
+	return err
+}
