@@ -169,6 +169,18 @@ func (o *Ops) Listen() error {
 	return nil
 }
 
+// Close releases the addresses of a listener whose Run will not be called. It
+// may be called more than once.
+func (o *Ops) Close() error {
+	var errs []error
+	for _, l := range o.bound {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Addrs returns the bound addresses in the order of OpsOptions.Listen.
 func (o *Ops) Addrs() []net.Addr {
 	addrs := make([]net.Addr, len(o.bound))

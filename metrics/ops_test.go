@@ -89,9 +89,10 @@ func (a answer) code(t *testing.T) string {
 
 func ask(t *testing.T, method, url string, header ...string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	req, err := http.NewRequest(method, url, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return answer{}
 	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
@@ -99,12 +100,13 @@ func ask(t *testing.T, method, url string, header ...string) answer {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return answer{}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
@@ -252,6 +254,46 @@ func TestUnixSocketAndStop(t *testing.T) {
 	}
 }
 
+// TestStopFinishesRequests: a read under way is answered before Run returns.
+func TestStopFinishesRequests(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	o := newTestOps(t, OpsOptions{})
+	o.Handle("GET /slow", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-leave
+		writeText(w, 200, "done")
+	}))
+	if err := o.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- o.Run(ctx) }()
+	answered := make(chan answer, 1)
+	go func() { answered <- ask(t, "GET", "http://"+o.Addrs()[0].String()+"/slow") }()
+	<-entered
+	cancel()
+	for { // until the port is closed the stop has not begun
+		nc, err := net.Dial("tcp", o.Addrs()[0].String())
+		if err != nil {
+			break
+		}
+		nc.Close()
+	}
+	select {
+	case err := <-stopped:
+		t.Fatalf("Run returned over a request under way: %v", err)
+	default:
+	}
+	close(leave)
+	if a := <-answered; a.status != 200 || a.body != "done" {
+		t.Errorf("%d %q", a.status, a.body)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
 func TestRunFailsWithItsListener(t *testing.T) {
 	o := newTestOps(t, OpsOptions{})
 	if err := o.Listen(); err != nil {
@@ -276,7 +318,13 @@ func TestWrongOrder(t *testing.T) {
 	if err := busy.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	defer busy.bound[0].Close()
+	defer func() {
+		for range 2 {
+			if err := busy.Close(); err != nil {
+				t.Errorf("Close = %v", err)
+			}
+		}
+	}()
 	second := newTestOps(t, OpsOptions{Listen: []border.Address{{Network: "tcp", Address: busy.Addrs()[0].String()}}})
 	if err := second.Listen(); err == nil {
 		t.Error("a busy port was bound")

@@ -16,7 +16,8 @@ const typeBase = "https://github.com/sidegate/sidegate/blob/main/docs/reference/
 // changes its meaning.
 type Code string
 
-// Problem is one error answer.
+// Problem is one error answer. It is also an error, so that what refuses a
+// request can return it as one.
 type Problem struct {
 	Code   Code
 	Detail string // a plain sentence: what was wrong, where, what would be right
@@ -29,6 +30,9 @@ type Problem struct {
 func Problemf(code Code, format string, args ...any) Problem {
 	return Problem{Code: code, Detail: fmt.Sprintf(format, args...)}
 }
+
+// Error returns code and detail: text for a log.
+func (p Problem) Error() string { return string(p.Code) + ": " + p.Detail }
 
 // Status returns the HTTP status of the problem: 500 for a code without an
 // entry in the table, which is a mistake of ours and never the client's.

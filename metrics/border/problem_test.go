@@ -2,6 +2,8 @@ package border
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,6 +58,17 @@ func TestUnlistedCodeIsInternal(t *testing.T) {
 	}
 	if string(Internal().JSON()) != string(p.JSON()) {
 		t.Error("an unlisted code differs from an internal error")
+	}
+}
+
+func TestProblemIsAnError(t *testing.T) {
+	var err error = Problemf(CodeNotFound, "nothing at %s", Quote("/x"))
+	var p Problem
+	if !errors.As(fmt.Errorf("wrapped: %w", err), &p) || p.Code != CodeNotFound {
+		t.Errorf("%v does not unwrap to a problem", err)
+	}
+	if err.Error() != `not_found: nothing at "/x"` {
+		t.Errorf("Error() = %q", err)
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -77,7 +79,8 @@ func modeOf(t *testing.T, l net.Listener) fs.FileMode {
 	t.Helper()
 	info, err := os.Stat(l.Addr().String())
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return 0
 	}
 	return info.Mode().Perm()
 }
@@ -171,5 +174,52 @@ func TestListenErrorNamesTheAddress(t *testing.T) {
 		} else if !strings.Contains(err.Error(), a.String()) {
 			t.Errorf("%+v: the error does not name it: %v", a, err)
 		}
+	}
+}
+
+// TestSymlinkIsLeftAlone: what it points to is not ours to judge.
+func TestSymlinkIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	for _, to := range []string{filepath.Join(dir, "nowhere"), dir} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := socketAt(t, link, 0o600).Listen(); err == nil {
+			l.Close()
+			t.Errorf("a link to %s was replaced", to)
+		}
+		if got, err := os.Readlink(link); err != nil || got != to {
+			t.Errorf("the link points to %s, %v; want %s", got, err, to)
+		}
+		if err := os.Remove(link); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestBindsDoNotShareTheirUmask binds many sockets at once: the umask is one for
+// the process, so that a bind that restored it early would open another's file.
+func TestBindsDoNotShareTheirUmask(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			l, err := bindPrivate(filepath.Join(dir, strconv.Itoa(i)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer l.Close()
+			if mode := modeOf(t, l); mode != 0o600 {
+				t.Errorf("socket %d has mode %v", i, mode)
+			}
+		})
+	}
+	wg.Wait()
+	if got := syscall.Umask(0); got != 0 {
+		t.Errorf("the umask is %#o afterwards", got)
 	}
 }
