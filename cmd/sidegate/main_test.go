@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/sidegate/sidegate/sync/postgres/pgtest"
 )
 
 // asSidegate makes the test binary be the program: a whole process is then
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asSidegate) == "1" {
 		os.Exit(execute(os.Args[1:]))
 	}
-	goleak.VerifyTestMain(m)
+	pgtest.Main(m)
 }
 
 // outcome is what a command line did.
