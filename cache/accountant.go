@@ -184,15 +184,20 @@ func (a *accountant) settle(p policy) bool {
 	return true
 }
 
-// book tells ristretto what the slot of a key holds now.
-func (a *accountant) book(p policy, k pageKey) {
-	if bytes := a.cache.bytesAt(k); bytes > 0 {
-		if !p.set(k, bytes+ristrettoBytes) {
-			a.cache.metrics.rejectedSets.Inc()
-			a.mark(k, 0)
+// book tells ristretto what the slot of a key holds. Look and booking are two
+// steps: what comes between them is found by reconcile.
+func (a *accountant) book(p policy, k pageKey) { a.bookAs(p, k, a.cache.bytesAt(k)) }
+
+func (a *accountant) bookAs(p policy, k pageKey, bytes int64) {
+	if bytes == 0 {
+		if p.has(k) {
+			p.del(k)
 		}
-	} else if p.has(k) {
-		p.del(k)
+		return
+	}
+	if !p.set(k, bytes+ristrettoBytes) {
+		a.cache.metrics.rejectedSets.Inc()
+		a.mark(k, 0)
 	}
 }
 
@@ -200,10 +205,14 @@ func (a *accountant) book(p policy, k pageKey) {
 // published and evicted, in an order that left slot and ristretto apart.
 func (a *accountant) reconcile(p policy, keys []pageKey) {
 	for _, k := range keys {
-		if (a.cache.bytesAt(k) > 0) != p.has(k) {
-			a.cache.metrics.reconciled.Inc()
-			a.mark(k, 0)
-		}
+		a.compare(p, k)
+	}
+}
+
+func (a *accountant) compare(p policy, k pageKey) {
+	if (a.cache.bytesAt(k) > 0) != p.has(k) {
+		a.cache.metrics.reconciled.Inc()
+		a.mark(k, 0)
 	}
 }
 
