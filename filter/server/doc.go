@@ -1,0 +1,38 @@
+// Package server is the native HTTP API: the check listener, which answers
+// decisions, and the api listener, on which block lists are edited and read. It
+// translates; what is decided and written is package filter's.
+//
+// # The border
+//
+// What arrives is hostile until it has passed here:
+//
+//   - Routes are matched on the bytes of the path as they were sent. A path that
+//     carries ids is split at its slashes first and decoded after, so that an id
+//     may hold a slash; nothing is ever matched in decoded form.
+//   - Bodies have a known length: chunked ones are refused and the connection is
+//     closed. A limit holds per route, before a byte of the body is read.
+//   - Unknown and repeated parameters and fields are refused: a typo must not
+//     pass as "not blocked".
+//   - A string borrowed from a request ends with the handler (Invariant 10).
+//     borrow.go is the one place that makes them.
+//   - No text of the database and no stack reaches a client (Invariant 12).
+//
+// # The hot path
+//
+// A decision from memory allocates nothing between the bytes of the request and
+// those of the answer: arguments are decoded where they lie, answers are rendered
+// before there is a question. Prometheus, logs and interfaces are off that path.
+//
+// # Concurrency and shutdown
+//
+// Constructors start nothing. [Listener.Run] owns the accept loops and one
+// goroutine for each connection. When its context ends it stops accepting, lets
+// requests under way finish with "Connection: close", closes idle connections,
+// and after [Options.DrainTimeout] cancels what is left and closes the rest; it
+// returns when every goroutine has ended.
+//
+// # Allowed imports
+//
+// Of this module filter, cache (the kinds of list), metrics/border; fasthttp, the
+// Prometheus client, the standard library.
+package server
