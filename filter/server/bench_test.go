@@ -1,0 +1,98 @@
+package server
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// pipeline is a connection in memory whose client sends the same requests over
+// and over, sixteen to a write, and reads its answers without looking.
+type pipeline struct {
+	net.Conn
+	chunk  []byte
+	rest   []byte
+	chunks int
+	out    int
+}
+
+const pipelined = 16
+
+func newPipeline(raw string, requests int) *pipeline {
+	return &pipeline{chunk: []byte(strings.Repeat(raw, pipelined)), chunks: (requests + pipelined - 1) / pipelined}
+}
+
+func (c *pipeline) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		if c.chunks == 0 {
+			return 0, io.EOF
+		}
+		c.chunks--
+		c.rest = c.chunk
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+func (c *pipeline) Write(p []byte) (int, error) {
+	c.out += len(p)
+	return len(p), nil
+}
+
+func (c *pipeline) Close() error                       { return nil }
+func (c *pipeline) SetReadDeadline(_ time.Time) error  { return nil }
+func (c *pipeline) SetWriteDeadline(_ time.Time) error { return nil }
+
+func benchmark(b *testing.B, server *fasthttp.Server, raw string) {
+	c := newPipeline(raw, b.N)
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := server.ServeConn(&conn{Conn: c}); err != nil {
+		b.Fatal(err)
+	}
+	if c.out == 0 {
+		b.Fatal("nothing was answered")
+	}
+}
+
+// BenchmarkServer compares requests from bytes to bytes with what fasthttp alone
+// takes for the same bytes. Only the ratio of the lines means something.
+func BenchmarkServer(b *testing.B) {
+	get := request("GET", goodTarget, "")
+	post := request("POST", "/v1/can-deliver", `{"sender":"alice","recipient":"bob","room_type":"direct"}`)
+	noop := newCheckServer(b, blockedWorld(b), Options{})
+	body := []byte(dropped)
+	noop.Handler = func(ctx *fasthttp.RequestCtx) {
+		ctx.Response.Header.SetContentTypeBytes(jsonType)
+		ctx.Response.SetBodyRaw(body)
+	}
+	noop.HeaderReceived = nil
+	check := newCheckServer(b, blockedWorld(b), Options{})
+	guarded := newCheckServer(b, blockedWorld(b), Options{Auth: tokens()})
+	b.Run("noop-get", func(b *testing.B) { benchmark(b, noop, get) })
+	b.Run("hit-get", func(b *testing.B) { benchmark(b, check, get) })
+	b.Run("hit-get-token", func(b *testing.B) {
+		benchmark(b, guarded, request("GET", goodTarget, "", "Authorization", "Bearer all"))
+	})
+	b.Run("noop-post", func(b *testing.B) { benchmark(b, noop, post) })
+	b.Run("hit-post", func(b *testing.B) { benchmark(b, check, post) })
+	b.Run("refused", func(b *testing.B) {
+		benchmark(b, check, request("GET", goodTarget+"&sendr=x", ""))
+	})
+}
+
+func BenchmarkParseQuery(b *testing.B) {
+	query := []byte("sender=alice&recipient=bob&room_type=direct")
+	b.ReportAllocs()
+	for b.Loop() {
+		var q question
+		if err := q.parseQuery(query); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

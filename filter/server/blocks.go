@@ -1,0 +1,237 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sidegate/sidegate/cache"
+	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/metrics/border"
+)
+
+// BlockLists is what the api listener asks of [filter.Blocks].
+type BlockLists interface {
+	Block(ctx context.Context, req filter.BlockRequest) (filter.BlockResult, error)
+	Unblock(ctx context.Context, req filter.UnblockRequest) (filter.UnblockResult, error)
+	List(ctx context.Context, req filter.ListRequest) (filter.ListResult, error)
+	Get(ctx context.Context, list filter.ListID, target string) (filter.Block, error)
+}
+
+// blocks serves block lists.
+type blocks struct {
+	lists BlockLists
+	door  *door
+}
+
+const (
+	// listLimit is the most bytes the body of a request to a list may have.
+	listLimit = 1 << 20
+
+	// operationTimeout ends a request whatever it waits for. It is above what
+	// the store allows itself for a connection, a statement and its retries,
+	// so that the store, which knows what has happened, speaks first.
+	operationTimeout = 10 * time.Second
+
+	// source is how the database remembers that an entry came in here.
+	source = "native"
+
+	listPattern = "/v1/apps/{app}/users/{owner}/blocks"
+)
+
+func (b *blocks) routes() []*route {
+	return []*route{
+		newRoute(listPattern, listLimit, [methods]handler{methodGet: b.list}),
+		newRoute(listPattern+"/{target}", listLimit, [methods]handler{
+			methodGet: b.get, methodPut: b.put, methodDelete: b.delete,
+		}),
+	}
+}
+
+// idNames are the ids of a path, in their order.
+var idNames = [maxIDs]string{"app", "owner", "target"}
+
+// id decodes one id of a path into a string of its own. Which ids there can be
+// is filter's to say; what a path cannot carry is ours.
+func (in *input) id(i int) (string, error) {
+	decoded, ok := unescape(in.ids[i], false)
+	if !ok {
+		return "", border.Problemf(border.Code(filter.CodeInvalidUserID), "%s has a malformed percent-escape in the path", idNames[i])
+	}
+	id := string(decoded)
+	// Clients and proxies resolve dot segments before we see them, escaped
+	// ones too: what arrives as one may have been meant for another path.
+	if id == "." || id == ".." {
+		return "", border.Problemf(border.Code(filter.CodeInvalidUserID), "%s is %q, which cannot travel in a path", idNames[i], id)
+	}
+	return id, nil
+}
+
+// listID reads whose list is meant and sees that the caller may touch it.
+func (in *input) listID() (filter.ListID, error) {
+	app, err := in.id(0)
+	if err != nil {
+		return filter.ListID{}, err
+	}
+	if err := forbidApp(in.who, app); err != nil {
+		return filter.ListID{}, err
+	}
+	owner, err := in.id(1)
+	return filter.ListID{App: app, Kind: cache.KindBlock, Owner: owner}, err
+}
+
+func (in *input) entry() (list filter.ListID, target string, err error) {
+	if len(in.query) > 0 {
+		return list, "", border.Problemf(border.CodeUnknownParameter, "this path takes no parameters")
+	}
+	if list, err = in.listID(); err != nil {
+		return list, "", err
+	}
+	target, err = in.id(2)
+	return list, target, err
+}
+
+// operation is the context of one request to the store.
+func (b *blocks) operation() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(b.door.base, operationTimeout)
+}
+
+func (b *blocks) put(ctx *fasthttp.RequestCtx, in input) error {
+	list, target, err := in.entry()
+	if err != nil {
+		return err
+	}
+	addition, err := parseAddition(ctx.Request.Body())
+	if err != nil {
+		return err
+	}
+	addition.Target = target
+	op, cancel := b.operation()
+	defer cancel()
+	done, err := b.lists.Block(op, filter.BlockRequest{
+		List: list, Addition: addition, Source: source, Actor: in.who.Name,
+	})
+	if err != nil {
+		return err
+	}
+	status := fasthttp.StatusOK
+	if done.Created {
+		status = fasthttp.StatusCreated
+	}
+	return writeWritten(&ctx.Response, status, done.Block, done.Revision)
+}
+
+func (b *blocks) delete(ctx *fasthttp.RequestCtx, in input) error {
+	list, target, err := in.entry()
+	if err != nil {
+		return err
+	}
+	op, cancel := b.operation()
+	defer cancel()
+	done, err := b.lists.Unblock(op, filter.UnblockRequest{
+		List: list, Target: target, Source: source, Actor: in.who.Name,
+	})
+	if err != nil {
+		return err
+	}
+	return writeWritten(&ctx.Response, fasthttp.StatusOK, done.Block, done.Revision)
+}
+
+func (b *blocks) get(ctx *fasthttp.RequestCtx, in input) error {
+	list, target, err := in.entry()
+	if err != nil {
+		return err
+	}
+	op, cancel := b.operation()
+	defer cancel()
+	block, err := b.lists.Get(op, list, target)
+	if err != nil {
+		return err
+	}
+	return writeJSON(&ctx.Response, fasthttp.StatusOK, blockOf(block))
+}
+
+// parseAddition reads the body of a PUT. None leaves expiry and note of an entry
+// that exists as they are; an object sets both, a field that is absent or null
+// to nothing.
+func parseAddition(body []byte) (filter.Addition, error) {
+	add := filter.Addition{Keep: len(body) == 0}
+	if add.Keep {
+		return add, nil
+	}
+	var hasExpiry, hasNote bool
+	o := object{buf: body}
+	for o.next() {
+		switch string(o.name) {
+		case "expires_at":
+			if hasExpiry {
+				o.twice()
+			}
+			hasExpiry = true
+			if text, given := o.textOrNull(); given {
+				var err error
+				if add.ExpiresAt, err = parseExpiry(text); err != nil {
+					return add, err
+				}
+			}
+		case "note":
+			if hasNote {
+				o.twice()
+			}
+			hasNote = true
+			note, _ := o.textOrNull()
+			add.Note = strings.Clone(note)
+		default:
+			o.unknown("expires_at, note")
+		}
+	}
+	return add, o.err
+}
+
+func parseExpiry(text string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, text)
+	switch {
+	case err != nil:
+		return time.Time{}, border.Problemf(border.Code(filter.CodeInvalidExpiry),
+			"expires_at is %s; it is a time like 2031-01-31T12:00:00Z (RFC 3339), or null", border.Quote(text))
+	case at.IsZero():
+		// The one instant that filter would take for "never".
+		return time.Time{}, border.Problemf(border.Code(filter.CodeInvalidExpiry), "expires_at is in the past")
+	}
+	return at, nil
+}
+
+// blockJSON is an entry as clients see it.
+type blockJSON struct {
+	Owner     string  `json:"owner"`
+	Target    string  `json:"target"`
+	CreatedAt string  `json:"created_at"`
+	ExpiresAt *string `json:"expires_at"` // null: never
+	Note      string  `json:"note"`
+}
+
+func blockOf(b filter.Block) blockJSON {
+	j := blockJSON{Owner: b.Owner, Target: b.Target, CreatedAt: instant(b.CreatedAt), Note: b.Note}
+	if !b.ExpiresAt.IsZero() {
+		at := instant(b.ExpiresAt)
+		j.ExpiresAt = &at
+	}
+	return j
+}
+
+// writeWritten answers a write: the entry, and the revision by which a check can
+// ask to see it.
+func writeWritten(resp *fasthttp.Response, status int, b filter.Block, revision filter.Revision) error {
+	token := revision.String()
+	if err := writeJSON(resp, status, struct {
+		blockJSON
+		Revision string `json:"revision"`
+	}{blockOf(b), token}); err != nil {
+		return fmt.Errorf("answer a write: %w", err)
+	}
+	resp.Header.Set("Sidegate-Revision", token)
+	return nil
+}

@@ -1,0 +1,86 @@
+package server
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// conn is a connection, with what the end of it depends on.
+type conn struct {
+	net.Conn
+
+	spoke  atomic.Bool // a byte has come in
+	active atomic.Bool // a request is being read or answered
+
+	// Only the goroutine that serves the connection touches what follows.
+
+	// mute drops what would be written.
+	mute bool
+	// linger: the client may still be sending. Closing at once would make the
+	// kernel answer those bytes with a reset, and a reset destroys the answer
+	// before the client has read it.
+	linger bool
+}
+
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 256 << 10
+)
+
+// Read notes that the client has begun to speak.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.spoke.Load() {
+		c.spoke.Store(true)
+	}
+	return n, err
+}
+
+// Write implements [net.Conn].
+func (c *conn) Write(p []byte) (int, error) {
+	if c.mute {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// Close closes the connection, after hearing out a client that was answered
+// before it had finished. It is called by the goroutine that serves it; others
+// close the inner connection.
+func (c *conn) Close() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger {
+		if half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+		}
+	}
+	return c.Conn.Close()
+}
+
+// stop ends the connection if no request is under way. It is not closed but made
+// to run out of time: a request that arrives in this very moment is answered. As
+// fasthttp may just be setting a deadline of its own, stop is to be repeated.
+func (c *conn) stop() {
+	if !c.spoke.Load() || !c.active.Load() {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// hangUp closes the connection of a request behind which nothing can be trusted.
+func hangUp(ctx *fasthttp.RequestCtx) {
+	ctx.SetConnectionClose()
+	if c, ok := ctx.Conn().(*conn); ok {
+		c.linger = true
+	}
+}
+
+// trackState is the ConnState hook of fasthttp. It calls a connection active
+// before the first byte of its first request; conn.spoke tells the difference.
+func trackState(nc net.Conn, state fasthttp.ConnState) {
+	if c, ok := nc.(*conn); ok {
+		c.active.Store(state == fasthttp.StateActive)
+	}
+}

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sidegate/sidegate/metrics/border"
+)
+
+// door is what the listeners have in common between a connection and a handler:
+// framing, routing, authentication, errors.
+type door struct {
+	name    border.Door
+	routes  []*route
+	auth    border.Authenticator // nil: none is configured
+	open    bool                 // without auth everybody may enter, otherwise nobody
+	log     *slog.Logger
+	metrics *Metrics // nil: requests are not counted here
+
+	// base is the context of everything done for a request. It is set before
+	// the first connection is accepted, and cancelled when draining is over.
+	base     context.Context
+	draining atomic.Bool
+}
+
+// anyone is who enters an open door.
+var anyone = border.Principal{Name: "", Scopes: border.ScopeUser | border.ScopeApp}
+
+// serve answers one request. It is the handler of fasthttp, which does not
+// recover from panics: one that reached it would end the process.
+func (d *door) serve(ctx *fasthttp.RequestCtx) {
+	r, err := d.call(ctx)
+	if err != nil {
+		d.fail(&ctx.Response, r, err)
+	}
+	if d.draining.Load() {
+		ctx.SetConnectionClose()
+	}
+	if d.metrics != nil {
+		d.metrics.observe(r, methodOf(&ctx.Request.Header), ctx.Response.StatusCode(), time.Since(ctx.Time()))
+	}
+}
+
+func (d *door) call(ctx *fasthttp.RequestCtx) (r *route, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			hangUp(ctx)
+		}
+	}()
+	return d.handle(ctx)
+}
+
+func (d *door) handle(ctx *fasthttp.RequestCtx) (*route, error) {
+	header := &ctx.Request.Header
+	if err := checkFraming(header.RawHeaders()); err != nil {
+		hangUp(ctx)
+		return nil, err
+	}
+	target := header.RequestURI()
+	if bytes.IndexByte(target, '#') >= 0 {
+		return nil, border.Problemf(border.CodeBadRequest, "a request target has no fragment; write # as %%23")
+	}
+	var in input
+	var path []byte
+	path, in.query = splitTarget(target)
+	r := d.match(path, &in.ids)
+	if r == nil {
+		return nil, border.NoSuchPath(d.name, string(path))
+	}
+	var err error
+	if in.who, err = d.admit(header, r.scope); err != nil {
+		return r, err
+	}
+	m := methodOf(header)
+	if m == methodOther || r.handlers[m] == nil {
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow)
+		return r, border.Problemf(border.CodeMethodNotAllowed, "this path takes %s", r.allow)
+	}
+	if err := checkBody(m, &ctx.Request); err != nil {
+		return r, err
+	}
+	return r, r.handlers[m](ctx, in)
+}
+
+func (d *door) match(path []byte, found *ids) *route {
+	for _, r := range d.routes {
+		if r.match(path, found) {
+			return r
+		}
+	}
+	return nil
+}
+
+// admit finds out who asks and whether they may ask this at all; whether they
+// may for a certain app is the handler's to say, which knows the app.
+func (d *door) admit(h *fasthttp.RequestHeader, scope border.Scope) (*border.Principal, error) {
+	if d.auth == nil && d.open {
+		return &anyone, nil
+	}
+	var who *border.Principal
+	var ok bool
+	if d.auth != nil {
+		who, ok = d.auth.Authenticate(h.PeekCanonical(authorization))
+	}
+	switch {
+	case !ok:
+		return nil, border.Problemf(border.CodeUnauthenticated,
+			"this path needs a token of the %s listener: Authorization: Bearer TOKEN", d.name)
+	case !who.Has(scope):
+		return nil, border.Problemf(border.CodeForbidden, "the token %q does not have the scope that this path needs", who.Name)
+	}
+	return who, nil
+}
+
+var authorization = []byte(fasthttp.HeaderAuthorization)
+
+// forbidApp refuses a credential that is for other apps. It comes before the
+// question whether the app is there: who may not use it learns nothing about it.
+func forbidApp(who *border.Principal, app string) error {
+	if who.MayApp(app) {
+		return nil
+	}
+	return border.Problemf(border.CodeForbidden, "the token %q is not for the app %s", who.Name, border.Quote(app))
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics count the requests of the api listener. Decisions are not among them:
+// filter counts those itself, without HTTP. All labels come from closed sets; a
+// path, which holds user ids, is never one. It is safe for concurrent use.
+type Metrics struct {
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+}
+
+// NewMetrics makes the metrics and registers them; a nil registerer keeps them
+// to themselves. It panics if they are registered already.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	factory := promauto.With(reg)
+	labels := []string{"route", "method", "code"}
+	return &Metrics{
+		requests: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "sidegate_http_requests_total",
+			Help: "Requests to the api listener by route, method and class of status; route none is what no route " +
+				"took or what was not HTTP. Many 4xx mean a client that gets something wrong, 5xx a database that does not answer.",
+		}, labels),
+		durations: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sidegate_http_request_duration_seconds",
+			Help: "Time from the last byte of a request to the api listener to the first of its answer. " +
+				"Every write waits for Postgres to commit; a tail near two seconds means that connections to it are scarce.",
+			Buckets:                         []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			NativeHistogramBucketFactor:     1.1,
+			NativeHistogramMaxBucketNumber:  100,
+			NativeHistogramMinResetDuration: time.Hour,
+		}, labels),
+	}
+}
+
+// announce makes the series of the routes known from the start, so that a rate
+// over the first requests is not lost.
+func (m *Metrics) announce(routes []*route) {
+	for _, r := range routes {
+		for method, h := range r.handlers {
+			if h != nil {
+				m.requests.WithLabelValues(r.label(), methodNames[method], "2xx")
+				m.durations.WithLabelValues(r.label(), methodNames[method], "2xx")
+			}
+		}
+	}
+}
+
+// count counts a request that was answered without reaching a handler. A nil m
+// counts nothing.
+func (m *Metrics) count(r *route, method method, status int) {
+	if m != nil {
+		m.requests.WithLabelValues(r.label(), methodNames[method], class(status)).Inc()
+	}
+}
+
+func (m *Metrics) observe(r *route, method method, status int, took time.Duration) {
+	m.count(r, method, status)
+	m.durations.WithLabelValues(r.label(), methodNames[method], class(status)).Observe(took.Seconds())
+}
+
+// class is the label of a status: which of five kinds it is.
+func class(status int) string {
+	classes := [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}
+	return classes[min(max(status/100, 1), len(classes))-1]
+}

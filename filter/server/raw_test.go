@@ -1,0 +1,244 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+const goodTarget = "/v1/can-deliver?sender=alice&recipient=bob&room_type=direct"
+
+// smuggled is a second request behind the one under test. Where the answer to
+// the first closes the connection it must never be answered.
+const smuggled = "GET /v1/can-deliver?sender=bob&recipient=alice&room_type=direct HTTP/1.1\r\nHost: h\r\n\r\n"
+
+// TestFraming sends what a proxy and we might read differently. Each of these is
+// refused, and nothing behind it on the connection is read as a request.
+func TestFraming(t *testing.T) {
+	r := runCheck(t, blockedWorld(t), Options{})
+	const post = "POST /v1/can-deliver HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+	const get = "GET " + goodTarget + " HTTP/1.1\r\nHost: h\r\n"
+	for _, c := range []struct {
+		name, raw string
+		status    int
+		code      string
+	}{
+		{"length and chunked", post + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "length_required"},
+		{"chunked and length", post + "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 411, "length_required"},
+		{"chunked", post + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 411, "length_required"},
+		{"chunked, in other letters", post + "tRANSFER-eNCODING: Chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 411, "length_required"},
+		{"chunked, empty", post + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "length_required"},
+		{"chunked, one byte", post + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n\r\n", 411, "length_required"},
+		{"chunked GET", get + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "length_required"},
+		{"chunked, with extension", post + "Transfer-Encoding: chunked\r\n\r\n0;a=b\r\n\r\n", 411, "length_required"},
+		{"chunk size is no number", post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", 400, "bad_request"},
+		{"identity", get + "Transfer-Encoding: identity\r\n\r\n", 411, "length_required"},
+		{"two encodings", post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad_request"},
+		{"an unknown encoding", post + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "bad_request"},
+		{"a list of encodings", post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, "bad_request"},
+		{"chunked on HTTP/1.0", strings.Replace(post, "HTTP/1.1", "HTTP/1.0", 1) + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad_request"},
+		{"two lengths", post + "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400, "bad_request"},
+		{"two different lengths", post + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, "bad_request"},
+		{"a list of lengths", post + "Content-Length: 2, 2\r\n\r\n{}", 400, "bad_request"},
+		{"a signed length", post + "Content-Length: +2\r\n\r\n{}", 400, "bad_request"},
+		{"a negative length", post + "Content-Length: -2\r\n\r\n{}", 400, "bad_request"},
+		{"a length that is no number", post + "Content-Length: 0x2\r\n\r\n{}", 400, "bad_request"},
+		{"a length without end", post + "Content-Length: 99999999999999999999\r\n\r\n{}", 400, "bad_request"},
+		{"space before the colon", get + "Sidegate-At-Least : x\r\n\r\n", 400, "bad_request"},
+		{"a folded line", get + "X-One: a\r\n b\r\n\r\n", 400, "bad_request"},
+		{"a folded line, by a tab", get + "X-One: a\r\n\tTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request"},
+		{"a folded first line", "GET " + goodTarget + " HTTP/1.1\r\n Host: h\r\n\r\n", 400, "bad_request"},
+		{"a line without a colon", get + "nonsense\r\n\r\n", 400, "bad_request"},
+		{"a zero byte in a value", get + "X-One: a\x00b\r\n\r\n", 400, "bad_request"},
+		{"no host", "GET " + goodTarget + " HTTP/1.1\r\n\r\n", 400, "bad_request"},
+		{"two hosts", get + "Host: h\r\n\r\n", 400, "bad_request"},
+		{"no version", "GET " + goodTarget + "\r\n\r\n", 400, "bad_request"},
+		{"a space in the target", "GET /v1/can deliver HTTP/1.1\r\nHost: h\r\n\r\n", 400, "bad_request"},
+		{"a control character in the target", "GET /v1/\x01 HTTP/1.1\r\nHost: h\r\n\r\n", 400, "bad_request"},
+		{"a target that is no path", "GET v1/can-deliver HTTP/1.1\r\nHost: h\r\n\r\n", 400, "bad_request"},
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "bad_request"},
+		{"a header of 9 kB", get + "X-One: " + strings.Repeat("a", 9<<10) + "\r\n\r\n", 431, "header_too_large"},
+		{"a target of 9 kB", "GET /" + strings.Repeat("a", 9<<10) + " HTTP/1.1\r\nHost: h\r\n\r\n", 431, "header_too_large"},
+		{"a body too large", post + "Content-Length: 16385\r\n\r\n", 413, "too_large"},
+		{"a body too large, elsewhere", "POST /nowhere HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n", 413, "too_large"},
+	} {
+		all := r.send(c.raw+smuggled, 0)
+		if len(all) != 1 {
+			t.Errorf("%s: %d answers, want one and the end of the connection: %+v", c.name, len(all), all)
+			continue
+		}
+		a := all[0]
+		if a.status != c.status || a.code(t) != c.code || !a.closes {
+			t.Errorf("%s = %d %s (closes: %v), want %d %s", c.name, a.status, a.body, a.closes, c.status, c.code)
+		}
+	}
+}
+
+// TestAccepted is the other side of TestFraming: odd, but of one meaning.
+func TestAccepted(t *testing.T) {
+	r := runCheck(t, blockedWorld(t), Options{})
+	const get = "GET " + goodTarget + " HTTP/1.1\r\nHost: h\r\n"
+	for name, raw := range map[string]string{
+		"plain":                   get + "\r\n",
+		"absolute form":           "GET http://other" + goodTarget + " HTTP/1.1\r\nHost: h\r\n\r\n",
+		"a header of 7 kB":        get + "X-One: " + strings.Repeat("a", 7<<10) + "\r\n\r\n",
+		"a header beginning in t": get + "Te: trailers\r\nTransfer: x\r\n\r\n",
+		"an empty line before":    "\r\n" + get + "\r\n",
+		"a blank in the value":    get + "X-One:   a   b  \r\n\r\n",
+		"a body":                  request("POST", "/v1/can-deliver", `{"sender":"alice","recipient":"bob","room_type":"direct"}`),
+	} {
+		if all := r.send(raw, 1); len(all) != 1 || all[0].status != 200 || all[0].body != dropped {
+			t.Errorf("%s: %+v", name, all)
+		}
+	}
+	old := "GET " + goodTarget + " HTTP/1.0\r\n\r\n"
+	if all := r.send(old+old, 0); len(all) != 1 || all[0].status != 200 {
+		t.Errorf("HTTP/1.0: %+v, want one answer and the end of the connection", all)
+	}
+	for target, code := range map[string]string{
+		"http://other": "not_found", "http://other?x=1": "not_found", "http://other/metrics": "wrong_listener",
+	} {
+		if a := r.get(target); a.status != 404 || a.code(t) != code {
+			t.Errorf("%s = %d %s", target, a.status, a.body)
+		}
+	}
+}
+
+// TestExpectContinue: the answer to "may I send it?" is a number of its own.
+func TestExpectContinue(t *testing.T) {
+	r := runCheck(t, blockedWorld(t), Options{})
+	const post = "POST /v1/can-deliver HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+	body := `{"sender":"alice","recipient":"bob","room_type":"direct"}`
+	all := r.send(post+fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body), 2)
+	if len(all) == 1 && all[0].status == 200 {
+		return // net/http's reader skips a 100 by itself
+	}
+	if len(all) != 2 || all[0].status != 100 || all[1].body != dropped {
+		t.Errorf("%+v", all)
+	}
+}
+
+// TestPipelining: a chat server may send its next checks without waiting; they
+// are answered in their order.
+func TestPipelining(t *testing.T) {
+	r := runCheck(t, blockedWorld(t), Options{})
+	const n = 200
+	var raw strings.Builder
+	for i := range n {
+		sender := "alice"
+		if i%3 == 0 {
+			sender = fmt.Sprintf("user-%d", i)
+		}
+		raw.WriteString(request("GET", "/v1/can-deliver?sender="+sender+"&recipient=bob&room_type=direct", ""))
+	}
+	all := r.send(raw.String(), n)
+	if len(all) != n {
+		t.Fatalf("%d answers to %d requests", len(all), n)
+	}
+	for i, a := range all {
+		want := dropped
+		if i%3 == 0 {
+			want = delivered
+		}
+		if a.status != 200 || a.body != want {
+			t.Fatalf("answer %d is %d %s, want %s", i, a.status, a.body, want)
+		}
+	}
+}
+
+// TestBuffersDoNotLeak sends long and short ids through one connection, so that
+// each request lies over the remains of the one before (Invariant 10).
+func TestBuffersDoNotLeak(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Repeat("a", 200)
+	w.block(long, "x")
+	w.block("b", long)
+	r := runCheck(t, w, Options{})
+	ask := func(sender, recipient string) string {
+		return request("GET", "/v1/can-deliver?sender="+sender+"&recipient="+recipient+"&room_type=direct", "")
+	}
+	want := []string{dropped, delivered, dropped, delivered, dropped}
+	all := r.send(ask("x", long)+ask("x", "b")+ask(long, "b")+ask("b", long)+ask("x", long), len(want))
+	for i, a := range all {
+		if a.body != want[i] {
+			t.Errorf("answer %d is %s, want %s", i, a.body, want[i])
+		}
+	}
+}
+
+// TestPartialHeader: silence in the middle of a request ends the connection,
+// with an answer; silence before one ends it without.
+func TestPartialHeader(t *testing.T) {
+	r := runCheck(t, blockedWorld(t), Options{ReadTimeout: 50 * time.Millisecond})
+	all := r.send("GET /v1/can-del", 0)
+	if len(all) != 1 || all[0].status != 408 || all[0].code(t) != "request_timeout" {
+		t.Errorf("half a request: %+v", all)
+	}
+	body := "POST /v1/can-deliver HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+	if all := r.send(body, 0); len(all) != 1 || all[0].status != 408 {
+		t.Errorf("half a body: %+v", all)
+	}
+	nc := r.dial()
+	defer nc.Close()
+	if got, err := io.ReadAll(nc); err != nil || len(got) > 0 {
+		t.Errorf("an unused connection ended with %q, %v", got, err)
+	}
+}
+
+// TestClientThatLeaves: a connection cut in the middle harms nobody.
+func TestClientThatLeaves(t *testing.T) {
+	r := runCheck(t, blockedWorld(t), Options{})
+	for _, part := range []string{"", "G", "GET /", request("GET", goodTarget, "")} {
+		nc := r.dial()
+		_, _ = io.WriteString(nc, part)
+		if tcp, ok := nc.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // a reset instead of an orderly end
+		}
+		nc.Close()
+	}
+	if a := r.get(goodTarget); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	r.stop()
+	if log := r.log.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "level=WARN") {
+		t.Errorf("the log speaks of what clients do: %s", log)
+	}
+}
+
+// FuzzConnection feeds bytes to the whole listener: it must answer or close, and
+// go on serving others.
+func FuzzConnection(f *testing.F) {
+	f.Add([]byte(request("GET", goodTarget, "")))
+	f.Add([]byte(request("POST", "/v1/can-deliver", `{"sender":"a"}`)))
+	f.Add([]byte("GET /v1/can-deliver?%zz HTTP/1.1\r\nHost: h\r\n\r\n"))
+	f.Add([]byte("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"))
+	w := blockedWorld(f)
+	l, err := NewCheck(w.filter, Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c := &memoryConn{in: bytes.NewReader(raw)}
+		_ = l.server.ServeConn(&conn{Conn: c})
+		if out := c.out.Bytes(); len(out) > 0 && !bytes.HasPrefix(out, []byte("HTTP/1.")) {
+			t.Fatalf("%q is answered %.100q", raw, out)
+		}
+	})
+}
+
+// memoryConn is a connection whose client has said all it will say.
+type memoryConn struct {
+	net.Conn
+	in  *bytes.Reader
+	out bytes.Buffer
+}
+
+func (c *memoryConn) Read(p []byte) (int, error)         { return c.in.Read(p) }
+func (c *memoryConn) Write(p []byte) (int, error)        { return c.out.Write(p) }
+func (c *memoryConn) Close() error                       { return nil }
+func (c *memoryConn) SetReadDeadline(_ time.Time) error  { return nil }
+func (c *memoryConn) SetWriteDeadline(_ time.Time) error { return nil }
