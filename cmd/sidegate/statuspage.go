@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/sidegate/sidegate/cache"
-	"github.com/sidegate/sidegate/sync"
+	blocksync "github.com/sidegate/sidegate/sync"
 )
 
 // statusPage is what /v1/status shows: numbers and states, no user.

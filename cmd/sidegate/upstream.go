@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
-	"github.com/sidegate/sidegate/sync"
+	blocksync "github.com/sidegate/sidegate/sync"
 	"github.com/sidegate/sidegate/sync/postgres"
 )
 

@@ -16,7 +16,7 @@ import (
 	"github.com/sidegate/sidegate/filter/server"
 	"github.com/sidegate/sidegate/metrics"
 	"github.com/sidegate/sidegate/metrics/border"
-	"github.com/sidegate/sidegate/sync"
+	blocksync "github.com/sidegate/sidegate/sync"
 	"github.com/sidegate/sidegate/sync/postgres"
 )
 
