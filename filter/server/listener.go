@@ -78,7 +78,7 @@ func (o *Options) setDefaults() error {
 		}
 	}
 	if o.Concurrency < 0 {
-		return errors.New("Concurrency must not be negative")
+		return errors.New("concurrency must not be negative")
 	}
 	if o.Concurrency == 0 {
 		o.Concurrency = 16 << 10
@@ -213,6 +213,9 @@ func (l *Listener) Run(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		<-ctx.Done()
+		// First, so that whoever finds the port closed finds every answer
+		// saying that its connection ends.
+		l.door.draining.Store(true)
 		return l.Close()
 	})
 	err := g.Wait()

@@ -118,7 +118,6 @@ const drainTick = 5 * time.Millisecond
 // when their time is over, cancel ends what they wait for and their connections
 // are closed.
 func (l *Listener) drain(cancel context.CancelFunc) {
-	l.door.draining.Store(true)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
