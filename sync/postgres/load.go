@@ -10,10 +10,8 @@ import (
 )
 
 // One row says who answered and how many headers there are; each other row is a
-// list. Both sides of the join are range scans of a primary key, which begins
-// with the hash. Targets travel as one text, since no id holds a line feed: one
-// allocation a list instead of one an entry. The first row is told by its text,
-// not by its place, for a union has no order.
+// list. The first kind is told by its text, not by its place, for a union has no
+// order.
 const loadSQL = `with head as materialized (
 	select json_build_object('identity', sidegate.identity(), 'count',
 	       (select count(*) from sidegate.owner
@@ -22,15 +20,8 @@ const loadSQL = `with head as materialized (
 select head, '' as owner, 0::bigint as version, 0 as size, 0::bigint as digest, false as allowlist,
        '' as targets, null::bigint[] as expires from head
 union all
-select '', o.owner, o.version, o.size, o.digest, o.allowlist, coalesce(e.targets, ''), e.expires
-  from sidegate.owner o
-  left join (
-	select owner_hash, owner, string_agg(target, e'\n') as targets,
-	       case when count(expires_at) > 0 then array_agg(coalesce(sidegate.micros(expires_at), 0)) end as expires
-	  from sidegate.block
-	 where app = $1::text and kind = $2::text and owner_hash between $3::bigint and $4::bigint
-	 group by owner_hash, owner) e using (owner_hash, owner)
- where o.app = $1::text and o.kind = $2::text and o.owner_hash between $3::bigint and $4::bigint`
+select '', owner, version, size, digest, allowlist, targets, expires
+  from sidegate.page($1::text, $2::text, $3::bigint, $4::bigint)`
 
 type loadHead struct {
 	Identity whoJSON `json:"identity"`

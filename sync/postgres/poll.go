@@ -16,10 +16,9 @@ import (
 )
 
 // The difference of two snapshots: $1 is the xmax of the previous one, $2 the
-// transactions that ran in it. Spelt this way it touches the few index entries
-// that are new; "not visible in the previous snapshot" would read everything
-// since the oldest open transaction. pg_current_snapshot() is the snapshot of
-// this very statement, so nothing falls between the changes and the position.
+// transactions that ran in it. pg_current_snapshot() is the snapshot of this very
+// statement, and changes_since reads in it too, so nothing falls between the
+// changes and the position.
 const pollSQL = `with head as materialized (
 	select json_build_object('identity', sidegate.identity(), 'snapshot', pg_current_snapshot()::text,
 	       'schema', m.schema_version, 'min_xid', m.min_xid::text,
@@ -30,10 +29,8 @@ select head, null::timestamptz as at, '' as app, '' as kind, '' as owner, 0::big
        0 as size, 0::bigint as digest, false as allowlist, '' as op, null::text[] as targets, null::bigint[] as expires
   from head
 union all
-(select '', at, app, kind, owner, prev, version, size, digest, allowlist, op::text, targets, expires
-   from sidegate.change
-  where x >= $1::text::xid8 or x = any ($2::text[]::xid8[])
-  limit $3::bigint)`
+select '', at, app, kind, owner, prev, version, size, digest, allowlist, op::text, targets, expires
+  from sidegate.changes_since($1::text::xid8, $2::text[]::xid8[], $3::bigint)`
 
 type pollHead struct {
 	Identity whoJSON `json:"identity"`

@@ -106,10 +106,10 @@ begin
 end $$;
 -- +goose StatementEnd
 
-update sidegate.meta set schema_version = 6;
+update sidegate.meta set schema_version = 7;
 
 -- +goose Down
 drop function sidegate.repair(text, text, text);
 drop function sidegate.trim(interval, int);
 drop function sidegate.expire(int);
-update sidegate.meta set schema_version = 5;
+update sidegate.meta set schema_version = 6;

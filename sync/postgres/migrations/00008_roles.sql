@@ -20,7 +20,7 @@ declare
   r     text;
   calls text := 'sidegate.edit, sidegate.set_allowlist_mode, sidegate.set_limit, sidegate.expire, sidegate.trim, sidegate.repair';
   -- Run by constraints, generated columns and reads, with the rights of whoever reads or writes.
-  helps text := 'sidegate.owner_hash, sidegate.valid_id, sidegate.micros, sidegate.entry_digest, sidegate.mode_digest, sidegate.identity, sidegate.block_json';
+  helps text := 'sidegate.owner_hash, sidegate.valid_id, sidegate.micros, sidegate.entry_digest, sidegate.mode_digest, sidegate.identity, sidegate.block_json, sidegate.changes_since, sidegate.page';
 begin
   foreach r in array array['sidegate_ddl', 'sidegate_write', 'sidegate_read', 'sidegate_sql'] loop
     continue when to_regrole(r) is not null;
@@ -77,10 +77,10 @@ end $$;
 -- +goose StatementEnd
 
 select sidegate.grant_roles();
-update sidegate.meta set schema_version = 7;
+update sidegate.meta set schema_version = 8;
 
 -- +goose Down
 -- The roles stay: other databases of the cluster may use them.
 drop function sidegate.hand_over();
 drop function sidegate.grant_roles();
-update sidegate.meta set schema_version = 6;
+update sidegate.meta set schema_version = 7;
