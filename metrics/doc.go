@@ -12,8 +12,10 @@
 //
 // # Concurrency and shutdown
 //
-// Constructors start nothing. [Ops.Run] owns every goroutine of the listener
-// and returns when all have ended, at most [DrainTimeout] after its context.
+// Constructors start nothing. [Ops.Run] owns the goroutines of the listener. When
+// its context ends it accepts nothing more and returns once all requests are
+// answered; after [DrainTimeout] it closes the connections of those that are not,
+// which cancels the context of their handlers.
 //
 // # Allowed imports
 //

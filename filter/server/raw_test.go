@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 const goodTarget = "/v1/can-deliver?sender=alice&recipient=bob&room_type=direct"
@@ -74,6 +76,24 @@ func TestFraming(t *testing.T) {
 		a := all[0]
 		if a.status != c.status || a.code(t) != c.code || !a.closes {
 			t.Errorf("%s = %d %s (closes: %v), want %d %s", c.name, a.status, a.body, a.closes, c.status, c.code)
+		}
+	}
+}
+
+// TestFramingWithoutGuard shows what the guards are for: fasthttp by itself takes
+// these, and answers what stands behind them as a second request.
+func TestFramingWithoutGuard(t *testing.T) {
+	bare := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("taken") }}
+	for name, raw := range map[string]string{
+		"length and chunked": "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"a folded line":      "GET / HTTP/1.1\r\nHost: h\r\nX-One: a\r\n Content-Length: 9\r\n\r\n",
+	} {
+		c := &memoryConn{in: bytes.NewReader([]byte(raw + smuggled))}
+		if err := bare.ServeConn(c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := strings.Count(c.out.String(), "taken"); got != 2 {
+			t.Errorf("%s: %d answers; if fasthttp refuses it now, the guard can go", name, got)
 		}
 	}
 }
