@@ -136,7 +136,7 @@ func TestLoadReadsRangesOfIndexes(t *testing.T) {
 		args := []any{"default", "block", int64(r.Lo), int64(r.Hi)}
 		for relation, most := range map[string]int{
 			"sidegate.owner": 0, "sidegate.block": 0,
-			"sidegate.owner_pkey": 3 * len(loaded.Lists), "sidegate.block_pkey": 6 * len(loaded.Lists),
+			"sidegate.owner_pkey": 8 * len(loaded.Lists), "sidegate.block_pkey": 8 * len(loaded.Lists),
 		} {
 			if n := work(f, relation, postgres.LoadSQL, args...); n > int64(most) {
 				t.Errorf("%s: a page of %d lists read %d rows of %s", statistics, len(loaded.Lists), n, relation)
