@@ -18,7 +18,7 @@ func (p *program) greet(s *sidegate, token string) {
 	if s.ops != nil {
 		p.say("  ops    %-28s metrics and probes: for Prometheus, kubelet and staff", urls(s.ops.Addrs()))
 	}
-	p.say("\nBob has blocked Alice. Try:\n")
+	p.say("\nIn the demo data Bob has blocked Alice. Try:\n")
 	if s.check != nil {
 		p.say("  curl %s", curl(s.check.Addrs()[0], "/v1/can-deliver?sender=alice&recipient=bob&room_type=direct"))
 	}
@@ -28,7 +28,8 @@ func (p *program) greet(s *sidegate, token string) {
 	if s.check != nil {
 		p.say("  curl %s", curl(s.check.Addrs()[0], "/v1/can-deliver?sender=dave&recipient=carol&room_type=direct"))
 	}
-	p.say("  psql '%s' -c \"INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'erin', 'frank')\"", s.cfg.Postgres.URL)
+	// The line must work at every start, and the row stays from the first.
+	p.say("  psql '%s' -c \"INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'erin', 'frank') ON CONFLICT DO NOTHING\"", s.cfg.Postgres.URL)
 	if s.ops != nil {
 		p.say("  curl -H 'Authorization: Bearer %s' %s", token, curl(s.ops.Addrs()[0], "/v1/status"))
 	}
