@@ -7,15 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/sync/postgres"
-	"github.com/sidegate/sidegate/sync/postgres/localpg"
 )
 
 // Run serves on a private Postgres until the first signal, then stops both.
@@ -28,14 +26,16 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 		return usageError{err}
 	}
 	log := newLogger(cfg.Log, p.stderr)
-	private := cfg.Postgres.URL == ""
-	if private {
-		db, stop, err := c.database(ctx, p)
-		if err != nil {
+	var private *privateDatabase
+	if cfg.Postgres.URL == "" {
+		if private, err = startPrivate(ctx, p, c.DataDir); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, stop()) }()
-		cfg.Postgres.URL = db.DSN("postgres")
+		defer func() {
+			err = errors.Join(err, private.stop(ctx))
+			p.say("Stopped.")
+		}()
+		cfg.Postgres.URL = private.DSN("postgres")
 	}
 	if err := postgres.Up(ctx, cfg.Postgres.URL); err != nil {
 		return storeError{err}
@@ -48,46 +48,13 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	s.store.own = private
+	s.store.own = private != nil
 	if err := s.beginDev(ctx); err != nil {
 		s.store.Close()
 		return err
 	}
-	return s.runDev(ctx, p, token)
+	return s.runDev(ctx, p, private, token)
 }
-
-// database starts the private Postgres, whose own log goes to a file. The
-// function it returns stops it, although ctx has ended by then.
-func (c *devCmd) database(ctx context.Context, p *program) (*localpg.Server, func() error, error) {
-	dir, err := filepath.Abs(c.DataDir)
-	if err != nil {
-		return nil, nil, usageError{fmt.Errorf("--data-dir: %w", err)}
-	}
-	p.say("Starting a private Postgres in %s …", dir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, nil, usageError{fmt.Errorf("--data-dir: %w", err)}
-	}
-	log, err := os.OpenFile(filepath.Join(dir, "postgres.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, nil, usageError{fmt.Errorf("--data-dir: %w", err)}
-	}
-	private := localpg.New(localpg.Options{Dir: filepath.Join(dir, "postgres"), Durable: true, Log: log})
-	if err := private.Start(ctx); err != nil {
-		return nil, nil, storeError{errors.Join(err, log.Close())}
-	}
-	return private, func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		if err := errors.Join(private.Stop(ctx), log.Close()); err != nil {
-			return storeError{fmt.Errorf("stop the private Postgres: %w", err)}
-		}
-		return nil
-	}, nil
-}
-
-// stopTimeout is how long the private Postgres may take to shut down; then it
-// is killed, and recovers at the next start.
-const stopTimeout = 15 * time.Second
 
 // beginDev is begin with a database that must be there, and demo data in it.
 func (s *sidegate) beginDev(ctx context.Context) error {
@@ -117,21 +84,23 @@ func demo(ctx context.Context, store *upstream) error {
 
 const defaultApp = "default"
 
-// runDev serves, and says so when the first question would be answered.
-func (s *sidegate) runDev(ctx context.Context, p *program, token string) error {
+// runDev serves, says so when the first question would be answered, and keeps the
+// private database running.
+func (s *sidegate) runDev(ctx context.Context, p *program, private *privateDatabase, token string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	greeted := make(chan struct{})
-	go func() {
-		defer close(greeted)
+	var beside sync.WaitGroup
+	beside.Go(func() {
 		if s.awaitReady(ctx) {
 			p.greet(s, token)
 		}
-	}()
+	})
+	if private != nil {
+		beside.Go(func() { private.keep(ctx) })
+	}
 	err := s.run(ctx)
 	stop()
-	<-greeted
-	p.say("Stopped.")
+	beside.Wait()
 	return err
 }
 

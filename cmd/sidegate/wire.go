@@ -147,7 +147,7 @@ func (s *sidegate) buildOps() error {
 	return nil
 }
 
-// bind takes all addresses, so that a busy port ends the start.
+// bind takes all addresses, or none: a busy port ends the start.
 func (s *sidegate) bind() error {
 	if s.check != nil {
 		if err := s.check.Listen(); err != nil {
@@ -156,15 +156,26 @@ func (s *sidegate) bind() error {
 	}
 	if s.api != nil {
 		if err := s.api.Listen(); err != nil {
-			return usageError{fmt.Errorf("api.listen: %w", err)}
+			return usageError{errors.Join(fmt.Errorf("api.listen: %w", err), s.unbind())}
 		}
 	}
 	if s.ops != nil {
 		if err := s.ops.Listen(); err != nil {
-			return usageError{fmt.Errorf("ops.listen: %w", err)}
+			return usageError{errors.Join(fmt.Errorf("ops.listen: %w", err), s.unbind())}
 		}
 	}
 	return nil
+}
+
+// unbind gives up the addresses that bind has taken so far.
+func (s *sidegate) unbind() (err error) {
+	if s.check != nil {
+		err = errors.Join(err, s.check.Close())
+	}
+	if s.api != nil {
+		err = errors.Join(err, s.api.Close())
+	}
+	return err
 }
 
 // run serves until ctx ends. The order of the stages is the order of stopping:
