@@ -20,6 +20,9 @@ type fakeStore struct {
 	edit func(Edit) (Edited, error)
 	list func(ListQuery) (ListPage, error)
 	get  func(ListID, string) (Block, bool, error)
+
+	blockedBy func(BlockedByQuery) (BlockedByPage, error)
+	history   func(HistoryQuery) (HistoryPage, error)
 }
 
 func (s *fakeStore) Edit(_ context.Context, edit Edit) (Edited, error) {
@@ -41,6 +44,20 @@ func (s *fakeStore) Get(_ context.Context, list ListID, target string) (Block, b
 		s.t.Fatal("the store was asked for an entry")
 	}
 	return s.get(list, target)
+}
+
+func (s *fakeStore) BlockedBy(_ context.Context, query BlockedByQuery) (BlockedByPage, error) {
+	if s.blockedBy == nil {
+		s.t.Fatal("the store was asked who blocks somebody")
+	}
+	return s.blockedBy(query)
+}
+
+func (s *fakeStore) History(_ context.Context, query HistoryQuery) (HistoryPage, error) {
+	if s.history == nil {
+		s.t.Fatal("the store was asked for history")
+	}
+	return s.history(query)
 }
 
 // service returns Blocks over a fake store and the world's cache.

@@ -29,11 +29,11 @@ func encodeCursor(list ListID, after Place) string {
 	if after.IsZero() {
 		return ""
 	}
-	b := make([]byte, cursorHead, cursorHead+2*binary.MaxVarintLen64+len(after.Target))
+	b := make([]byte, cursorHead, cursorHead+2*binary.MaxVarintLen64+len(after.ID))
 	b[0] = cursorFormat
 	b = binary.AppendVarint(b, after.CreatedAt.UnixMicro())
-	b = binary.AppendVarint(b, int64(after.Order))
-	b = append(b, after.Target...)
+	b = binary.AppendVarint(b, after.Order)
+	b = append(b, after.ID...)
 	binary.BigEndian.PutUint32(b[1:], cursorSum(list, b[cursorHead:]))
 	return base64.RawURLEncoding.EncodeToString(b)
 }
@@ -54,11 +54,11 @@ func parseCursor(list ListID, cursor string) (Place, error) {
 		return Place{}, errCursor()
 	}
 	order, m := binary.Varint(b[cursorHead+n:])
-	target := string(b[cursorHead+n+max(m, 0):])
-	if m <= 0 || int64(int(order)) != order || ValidateUserID(target) != nil {
+	id := string(b[cursorHead+n+max(m, 0):])
+	if m <= 0 || ValidateUserID(id) != nil {
 		return Place{}, errCursor()
 	}
-	return Place{CreatedAt: time.UnixMicro(micros).UTC(), Order: int(order), Target: target}, nil
+	return Place{CreatedAt: time.UnixMicro(micros).UTC(), Order: order, ID: id}, nil
 }
 
 func errCursor() *Error {

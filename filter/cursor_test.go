@@ -3,6 +3,7 @@ package filter
 import (
 	"encoding/base64"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -10,15 +11,15 @@ import (
 	"github.com/sidegate/sidegate/cache"
 )
 
-var somePlace = Place{CreatedAt: time.UnixMicro(1_700_000_000_123_456).UTC(), Order: 7, Target: "alice"}
+var somePlace = Place{CreatedAt: time.UnixMicro(1_700_000_000_123_456).UTC(), Order: 7, ID: "alice"}
 
 func TestCursorRoundTrip(t *testing.T) {
 	list := blockList(one, "bob")
 	for _, place := range []Place{
 		{},
 		somePlace,
-		{CreatedAt: time.UnixMicro(-5).UTC(), Order: -1, Target: "用户 / % ? #"},
-		{CreatedAt: time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC), Order: 1 << 30, Target: strings.Repeat("x", MaxIDBytes)},
+		{CreatedAt: time.UnixMicro(-5).UTC(), Order: -1, ID: "用户 / % ? #"},
+		{CreatedAt: time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC), Order: math.MaxInt64, ID: strings.Repeat("x", MaxIDBytes)},
 	} {
 		cursor := encodeCursor(list, place)
 		got, err := parseCursor(list, cursor)
@@ -65,7 +66,7 @@ func TestCursorIsRefused(t *testing.T) {
 		}
 	}
 	// A sum that is right does not make a place out of nonsense.
-	refuse("bad target", list, encodeCursor(list, Place{CreatedAt: time.UnixMicro(1), Target: "a\n"}))
+	refuse("bad target", list, encodeCursor(list, Place{CreatedAt: time.UnixMicro(1), ID: "a\n"}))
 	refuse("no target", list, encodeCursor(list, Place{CreatedAt: time.UnixMicro(1)}))
 }
 
@@ -83,8 +84,8 @@ func FuzzParseCursor(f *testing.F) {
 		if err != nil || again != place {
 			t.Fatalf("%q is %+v, which comes back as %+v, %v", cursor, place, again, err)
 		}
-		if cursor != "" && ValidateUserID(place.Target) != nil {
-			t.Fatalf("%q names a target that is no id: %q", cursor, place.Target)
+		if cursor != "" && ValidateUserID(place.ID) != nil {
+			t.Fatalf("%q names a target that is no id: %q", cursor, place.ID)
 		}
 	})
 }

@@ -61,20 +61,24 @@ type Edited struct {
 	Removed []Block
 }
 
-// ListQuery asks for a piece of a list, newest first.
+// ListQuery asks for a piece of a list, newest first: by creation, then by place
+// in the request, then by target, each descending.
 type ListQuery struct {
 	List  ListID
 	Limit int // 1 to 1000
-	// After continues behind this place; the zero Place starts at the top.
+	// After continues behind this place, whose ID is a target; the zero Place
+	// starts at the top.
 	After Place
 }
 
-// Place is the place of an entry in the order "newest first": by creation,
-// then by its place in its request, then by target, each descending.
+// Place is a place in one of the orders in which lists are read piece by piece.
+// Its parts never change while what they name exists, so that reading on behind
+// a place neither repeats nor leaves out what was there all the time, whoever
+// writes meanwhile.
 type Place struct {
 	CreatedAt time.Time
-	Order     int
-	Target    string
+	Order     int64  // among what is of the same instant, see the queries
+	ID        string // of a user: whose is said by the queries
 }
 
 // IsZero reports whether p is the zero Place.
@@ -87,6 +91,61 @@ type ListPage struct {
 	Total    int   // live entries in the whole list
 	Blocks   []Block
 	Next     Place // zero = the end
+}
+
+// BlockedByQuery asks for a piece of all lists of a kind that a target is on,
+// newest entry first: by creation, then by owner, both descending.
+type BlockedByQuery struct {
+	App    string
+	Kind   cache.Kind
+	Target string
+	Limit  int // 1 to 1000
+	// After continues behind this place, whose ID is an owner and whose Order
+	// is 0; the zero Place starts at the top.
+	After Place
+}
+
+// BlockedByPage is a piece of the lists that a target is on.
+type BlockedByPage struct {
+	Blocks []Block // live entries, one per owner
+	Next   Place   // zero = the end
+}
+
+// HistoryQuery asks for a piece of the intervals of a list, those under way
+// included, newest first: by their beginning, then by target, both descending.
+type HistoryQuery struct {
+	List   ListID
+	Target string // "" = every target
+	// From and To leave out intervals that lie wholly before or after: those
+	// that had ended by From and those that began after To. Zero = no bound.
+	// With both at T, what is left was in force at T.
+	From, To time.Time
+	Limit    int // 1 to 1000
+	// After continues behind this place, whose ID is a target and whose Order
+	// is the store's; the zero Place starts at the top.
+	After Place
+}
+
+// Interval is the time for which an entry was on a list, from its beginning on
+// and without its end. An entry that is on the list now has an interval too,
+// which is under way.
+type Interval struct {
+	Owner       string
+	Target      string
+	BlockedAt   time.Time
+	UnblockedAt time.Time // zero = under way
+	ExpiresAt   time.Time // when it was, or is, due to end by itself; zero = never
+	Note        string    // the last one; "" = none
+	Source      string    // the door by which it began
+	Actor       string    // who began it, as far as the credential tells
+	EndedSource string    // the door by which it ended, "expiry" if by itself; "" = under way
+	EndedActor  string
+}
+
+// HistoryPage is a piece of a list's intervals.
+type HistoryPage struct {
+	Intervals []Interval
+	Next      Place // zero = the end
 }
 
 // BlockStore writes and reads lists. Implementations are safe for concurrent
@@ -104,4 +163,6 @@ type BlockStore interface {
 	List(ctx context.Context, query ListQuery) (ListPage, error)
 	// Get returns one live entry; ok is false if there is none.
 	Get(ctx context.Context, list ListID, target string) (block Block, ok bool, err error)
+	BlockedBy(ctx context.Context, query BlockedByQuery) (BlockedByPage, error)
+	History(ctx context.Context, query HistoryQuery) (HistoryPage, error)
 }

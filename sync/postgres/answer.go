@@ -50,7 +50,7 @@ type blockJSON struct {
 	Note    string `json:"note"`
 	Source  string `json:"source"`
 	Actor   string `json:"actor"`
-	Place   int    `json:"place"`
+	Place   int64  `json:"place"`
 }
 
 func (b *blockJSON) block(owner string) filter.Block {
@@ -61,7 +61,7 @@ func (b *blockJSON) block(owner string) filter.Block {
 }
 
 func (b *blockJSON) at() filter.Place {
-	return filter.Place{CreatedAt: instant(b.Created), Order: b.Place, Target: b.Target}
+	return filter.Place{CreatedAt: instant(b.Created), Order: b.Place, ID: b.Target}
 }
 
 func blocks(owner string, list []blockJSON) []filter.Block {

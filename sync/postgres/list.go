@@ -59,7 +59,7 @@ func (s *Store) List(ctx context.Context, query filter.ListQuery) (filter.ListPa
 	var answer listJSON
 	// One more than asked for tells whether there is a next page.
 	err := readJSON(ctx, s.loads, &answer, listSQL, list.App, list.Kind.String(), list.Owner, query.Limit+1,
-		after, query.After.Order, query.After.Target)
+		after, query.After.Order, query.After.ID)
 	if err != nil {
 		return filter.ListPage{}, readError("read a list", err)
 	}
