@@ -22,6 +22,8 @@ declare
   -- Run by constraints, generated columns and reads, with the rights of whoever reads or writes.
   helps text := 'sidegate.owner_hash, sidegate.valid_id, sidegate.micros, sidegate.entry_digest, sidegate.mode_digest, sidegate.identity, sidegate.block_json, sidegate.changes_since, sidegate.page';
 begin
+  -- Two grants of the same thing at once fail: "tuple concurrently updated".
+  perform pg_advisory_xact_lock(hashtextextended('sidegate.grant_roles', 0));
   foreach r in array array['sidegate_ddl', 'sidegate_write', 'sidegate_read', 'sidegate_sql'] loop
     continue when to_regrole(r) is not null;
     begin
