@@ -88,12 +88,12 @@ func newInventory() *inventory {
 		return prometheus.NewDesc("sidegate_"+name, help, nil, nil)
 	}
 	return &inventory{
-		requests: desc("cache_requests_total", "Lists asked for."),
+		requests: desc("cache_requests_total", "Lists that decisions asked for; what is not a hit was read from Postgres or was unknown."),
 		hits:     desc("cache_hits_total", "Lists asked for whose page was in memory; owners without a list count."),
-		pages:    desc("cache_pages", "Pages in memory."),
+		pages:    desc("cache_pages", "Pages that are in memory now."),
 		suspect:  desc("cache_suspect_pages", "Pages of an earlier epoch, answered from by their own age until read again."),
 		cost:     desc("cache_cost_bytes", "Bytes of the pages in memory, with what ristretto adds to each."),
-		capacity: desc("cache_capacity_bytes", "The byte budget."),
+		capacity: desc("cache_capacity_bytes", "The byte budget of the pages, cache.max_bytes."),
 		blocks:   desc("blocks", "Entries of all lists in memory."),
 		sets:     desc("block_sets", "Lists in memory that have a version; owners who never had a list are not counted."),
 	}

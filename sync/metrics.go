@@ -71,7 +71,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Times that following started over and every list was read again. Rising: the server changes or the log is trimmed too early.",
 			causeStart, causeIdentity, causeRewound, causeTrimmed, causeOverflow),
 		errors: byCause("sync_errors_total",
-			"Polls that failed.", causeConnection, causeTimeout, causeRefused),
+			"Polls that failed, by cause. Answers come from memory and age until one succeeds.", causeConnection, causeTimeout, causeRefused),
 		state: &stateCollector{},
 	}
 	m.started.SetToCurrentTime()
