@@ -38,8 +38,13 @@ func referencePages() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := metricsReference()
+	if err != nil {
+		return nil, err
+	}
 	return map[string]string{
 		"configuration.md": config.Reference(),
+		"metrics.md":       metrics,
 		"cli.md":           cli,
 		"problems.md":      string(border.Reference()),
 	}, nil
