@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -98,8 +99,7 @@ type process struct {
 }
 
 // anyPort lets every listener take a free port and opens the api listener to one
-// token. The environment is the lowest of what can override a file, so a test
-// may say otherwise by a flag.
+// token. What comes later in an environment wins, and a flag over both.
 var anyPort = []string{
 	"SIDEGATE_CHECK_LISTEN=127.0.0.1:0", "SIDEGATE_API_LISTEN=127.0.0.1:0", "SIDEGATE_OPS_LISTEN=127.0.0.1:0",
 	"SIDEGATE_API_TOKENS=" + apiToken, "SIDEGATE_LOG_FORMAT=json",
@@ -243,18 +243,17 @@ func tryPsql(t *testing.T, dsn string, statements ...string) (out, refusal strin
 // serving finds the line of the log that says what is bound.
 var serving = regexp.MustCompile(`(?m)^\{.*"msg":"sidegate serves".*\}$`)
 
-// startSidecar runs "sidegate serve" on a database until the test ends and returns when
-// it is bound; ready waits for more. The configuration is YAML, without
-// listeners; flags win over everything.
-func startSidecar(t *testing.T, dsn, configuration string, flags ...string) *sidecar {
+// startSidecar runs "sidegate serve" on a database until the test ends and
+// returns when it is bound; ready waits for more. The configuration is YAML;
+// variables win over it, those given here over anyPort.
+func startSidecar(t *testing.T, dsn, configuration string, environ ...string) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sidegate.yaml")
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"serve", "--config", file, "--postgres-url", dsn}, flags...)
-	p := start(t, dir, anyPort, args...)
+	p := start(t, dir, append(slices.Clone(anyPort), environ...), "serve", "--config", file, "--postgres-url", dsn)
 	var line struct{ Listeners map[string][]string }
 	if err := json.Unmarshal([]byte(p.printed(&p.stderr, serving)[0]), &line); err != nil {
 		t.Fatal(err)
