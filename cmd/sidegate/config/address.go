@@ -51,6 +51,8 @@ func ParseAddress(text string) (Address, error) {
 	return Address{Network: "tcp", Address: text}, nil
 }
 
+// parseSocket reads the address of a Unix socket. It is a URL, so that a path
+// with a ? or a space can be written, and so that a client can use it unchanged.
 func parseSocket(text string) (Address, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -103,6 +105,8 @@ func (a Address) Local() bool {
 	return err == nil && loopback(host)
 }
 
+// loopback reports whether a host is this machine and nothing else. An IPv4
+// address that is written as IPv6 is the same address.
 func loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

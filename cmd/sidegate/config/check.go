@@ -65,6 +65,7 @@ type listener struct {
 	tokens []Token
 }
 
+// listeners returns the three in the order in which they are documented.
 func (c *Config) listeners() []listener {
 	return []listener{
 		{"check", c.Check.Listen, c.Check.Tokens},
@@ -73,6 +74,8 @@ func (c *Config) listeners() []listener {
 	}
 }
 
+// checkAddresses refuses an address that two listeners share. The system would
+// refuse it as well, but only once half of the program is running.
 func (c *Config) checkAddresses() (faults []error) {
 	taken := map[Address]string{}
 	for _, l := range c.listeners() {
@@ -87,6 +90,8 @@ func (c *Config) checkAddresses() (faults []error) {
 	return faults
 }
 
+// checkTokens holds tokens against the apps: one that is made for an app with a
+// typing error in its name would open nothing, and nobody would know why.
 func (c *Config) checkTokens() (faults []error) {
 	apps := slices.Sorted(maps.Keys(c.Apps))
 	for _, l := range c.listeners() {
@@ -108,6 +113,8 @@ func (c *Config) checkTokens() (faults []error) {
 	return faults
 }
 
+// checkApps checks what results for each app, in the order of their names, so
+// that the same file always has the same message.
 func (c *Config) checkApps() (faults []error) {
 	owners := credentials{}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {

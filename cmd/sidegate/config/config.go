@@ -6,34 +6,48 @@ import (
 	"github.com/sidegate/sidegate/filter"
 )
 
-// Config is a whole configuration. It is not changed after [Load].
+// Config is a whole configuration, valid in itself: every value is in its range
+// and none contradicts another. Whether a server can be started with it is for
+// [Config.CheckServe] to say, because a client reads the same file.
+//
+// It is not changed after [Load], so it is safe for concurrent use.
 type Config struct {
-	Check    Check          `koanf:"check"`
-	API      API            `koanf:"api"`
-	Ops      Ops            `koanf:"ops"`
-	Insecure bool           `koanf:"insecure"`
-	Postgres Postgres       `koanf:"postgres"`
-	Sync     Sync           `koanf:"sync"`
-	Cache    Cache          `koanf:"cache"`
-	Log      Log            `koanf:"log"`
-	Apps     map[string]App `koanf:"apps"` // never without "default"
+	Check    Check    `koanf:"check"`
+	API      API      `koanf:"api"`
+	Ops      Ops      `koanf:"ops"`
+	Insecure bool     `koanf:"insecure"`
+	Postgres Postgres `koanf:"postgres"`
+	Sync     Sync     `koanf:"sync"`
+	Cache    Cache    `koanf:"cache"`
+	Log      Log      `koanf:"log"`
+	// Apps are the tenants by name. The one called "default" is always
+	// there: a request that names no app means it.
+	Apps map[string]App `koanf:"apps"`
 
 	// Warnings are sentences about settings that are allowed and probably
 	// not meant. They hold no secret.
 	Warnings []string `koanf:"-"`
 
-	values map[string]any    // every key that has a value, for printing
-	origin map[string]string // where the values that are not defaults stand
+	// values holds every key that has a value, by its path, in the type of
+	// the table: what is printed is what was understood, not what was written.
+	values map[string]any
+	// origin tells where a value stands that is not a default, so that a
+	// fault which shows only later can still name the place.
+	origin map[string]string
 }
 
-// Check is the listener for decisions.
+// Check is the listener for decisions. No address means that it is off; no token
+// means that whoever reaches it may ask.
 type Check struct {
-	Listen         []Address     `koanf:"listen"`
-	Tokens         []Token       `koanf:"tokens"`
+	Listen []Address `koanf:"listen"`
+	Tokens []Token   `koanf:"tokens"`
+	// AtLeastTimeout bounds how long a check may wait for a write that it
+	// must know of. Above zero.
 	AtLeastTimeout time.Duration `koanf:"at_least_timeout"`
 }
 
-// API is the listener for block lists.
+// API is the listener for block lists. No address means that it is off; without
+// a token and without JWT nobody may enter, unless the server is told otherwise.
 type API struct {
 	Listen []Address `koanf:"listen"`
 	Tokens []Token   `koanf:"tokens"`
@@ -41,34 +55,47 @@ type API struct {
 	Rate   Rate      `koanf:"rate"`
 }
 
-// Ops is the listener for operators.
+// Ops is the listener for operators. Its tokens open the reads of staff alone;
+// metrics and probes ask for none.
 type Ops struct {
 	Listen []Address `koanf:"listen"`
 	Tokens []Token   `koanf:"tokens"`
 }
 
-// Rate limits requests a second; 0 = no limit.
+// Rate limits the requests a second on native routes of the api listener; 0 = no
+// limit, which is the default: a limit that nobody chose would look like an
+// outage.
 type Rate struct {
 	PerApp   int `koanf:"per_app"`
 	PerOwner int `koanf:"per_owner"`
 }
 
-// JWT says how a signed token is verified. Exactly one of the first four is set.
+// JWT says how a signed token is verified. Exactly one of the first four fields
+// is set: a verifier with two keys would have to try both, and the weaker would
+// decide.
 type JWT struct {
-	JWKSURL    string        `koanf:"jwks_url"`
-	JWKSFile   string        `koanf:"jwks_file"`
-	PublicKey  string        `koanf:"public_key"` // PEM
-	Secret     string        `koanf:"secret"`
-	Algorithms []string      `koanf:"algorithms"` // never empty after Load
-	Issuer     string        `koanf:"issuer"`
-	Audience   string        `koanf:"audience"`
-	UserClaim  string        `koanf:"user_claim"`
-	AppClaim   string        `koanf:"app_claim"`
-	ScopeClaim string        `koanf:"scope_claim"`
-	MaxAge     time.Duration `koanf:"max_age"` // 0 = no bound
+	JWKSURL   string `koanf:"jwks_url"`
+	JWKSFile  string `koanf:"jwks_file"`
+	PublicKey string `koanf:"public_key"` // PEM
+	Secret    string `koanf:"secret"`
+	// Algorithms are those that are accepted, all of the family that the key
+	// belongs to. Never empty: the token itself must not choose.
+	Algorithms []string `koanf:"algorithms"`
+	// Issuer and Audience are compared if they are set.
+	Issuer   string `koanf:"issuer"`
+	Audience string `koanf:"audience"`
+	// The claims that name the user, the app and the scopes. A dialect's JWT
+	// has a user claim only: there the app is known already.
+	UserClaim  string `koanf:"user_claim"`
+	AppClaim   string `koanf:"app_claim"`
+	ScopeClaim string `koanf:"scope_claim"`
+	// MaxAge refuses a token that was issued longer ago; 0 = no bound
+	// besides its own expiry, which is always required.
+	MaxAge time.Duration `koanf:"max_age"`
 }
 
-// Postgres names the database.
+// Postgres names the database. The text is the driver's to read; it holds a
+// password, so it is printed by [Config.YAML] and [Config.JSON] only.
 type Postgres struct {
 	URL string `koanf:"url"`
 }
@@ -81,7 +108,7 @@ type Sync struct {
 	HardBound    time.Duration `koanf:"hard_bound"`
 }
 
-// Cache is the memory for lists.
+// Cache is the memory for lists, in bytes.
 type Cache struct {
 	MaxBytes int64 `koanf:"max_bytes"`
 }
@@ -93,13 +120,15 @@ type Log struct {
 	UserIDs string `koanf:"user_ids"` // hashed or plain
 }
 
-// App is one tenant.
+// App is one tenant. Lists of two apps never meet.
 type App struct {
-	Preset      string        `koanf:"preset"`
-	Policy      filter.Policy `koanf:"-"` // the preset, then the keys that are set
-	KnownUsers  bool          `koanf:"known_users"`
-	Invitations string        `koanf:"invitations"` // include or exclude
-	Dialects    Dialects      `koanf:"dialects"`
+	Preset string `koanf:"preset"`
+	// Policy is what results from the preset and the keys that are set.
+	Policy filter.Policy `koanf:"-"`
+	// KnownUsers lets the dialects refuse ids that the directory lacks.
+	KnownUsers  bool     `koanf:"known_users"`
+	Invitations string   `koanf:"invitations"` // include or exclude
+	Dialects    Dialects `koanf:"dialects"`
 }
 
 // Dialects are the vendors' surfaces that an app has; nil = it has it not.
@@ -111,20 +140,25 @@ type Dialects struct {
 
 // RongCloud is the surface of RongCloud's server API.
 type RongCloud struct {
-	AppKey       string        `koanf:"app_key"`
-	AppSecret    string        `koanf:"app_secret"`
-	Rate         int           `koanf:"rate"`
-	MaxClockSkew time.Duration `koanf:"max_clock_skew"` // 0 = not looked at
-	RefuseReplay bool          `koanf:"refuse_replay"`
+	// AppKey names the app in a request, AppSecret signs it.
+	AppKey    string `koanf:"app_key"`
+	AppSecret string `koanf:"app_secret"`
+	Rate      int    `koanf:"rate"` // requests a second; 0 = no limit
+	// MaxClockSkew is how far the time of a request may be from ours; 0 = it
+	// is not looked at.
+	MaxClockSkew time.Duration `koanf:"max_clock_skew"`
+	// RefuseReplay needs MaxClockSkew, which bounds how long a nonce is kept.
+	RefuseReplay bool `koanf:"refuse_replay"`
 }
 
-// Sendbird is the surface of Sendbird's Platform API.
+// Sendbird is the surface of Sendbird's Platform API. A token names the app.
 type Sendbird struct {
 	APITokens []string `koanf:"api_tokens"`
-	Rate      int      `koanf:"rate"`
+	Rate      int      `koanf:"rate"` // requests a second; 0 = no limit
 }
 
-// IMKit is the surface of IMKit's client API.
+// IMKit is the surface of IMKit's client API. A key names the app; who the user
+// is, a signed token says (JWT) or the app's own server (VerifyURL), never both.
 type IMKit struct {
 	ClientKeys     []string `koanf:"client_keys"`
 	APIKeys        []string `koanf:"api_keys"`

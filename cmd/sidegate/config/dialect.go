@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// checkDialects sees that each dialect can know its callers and that its
+// settings can be kept. What is not served yet is checked all the same: a file
+// must not turn out to be wrong on the day of an upgrade.
 func (c *Config) checkDialects(app string, d Dialects) (faults []error) {
 	at := func(path ...string) string { return c.at(append([]string{"apps", app, "dialects"}, path...)...) }
 	missing := func(path ...string) {
@@ -68,6 +71,9 @@ func (owners credentials) add(app string, d Dialects) (faults []error) {
 	return faults
 }
 
+// The families are kept apart by the kind of key. A verifier that lets HS256 be
+// checked with a public key takes that key, which everybody has, for a secret.
+// Source: RFC 8725 section 2.1, "Weak Signatures and Insufficient Signature Validation".
 var (
 	secretAlgorithms = []string{"HS256", "HS384", "HS512"}
 	publicAlgorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}

@@ -19,6 +19,8 @@ var serviceLink = regexp.MustCompile(
 
 // readEnviron reads the variables that begin with our prefix into a layer.
 func (l *loader) readEnviron() map[string]any {
+	// Names are looked up, never taken apart: nothing in
+	// SIDEGATE_CHECK_AT_LEAST_TIMEOUT tells which _ was a dot.
 	names := make(map[string]*Key, len(Keys()))
 	for _, k := range Keys() {
 		if name := k.Env(); name != "" {
@@ -48,6 +50,8 @@ func (l *loader) readEnviron() map[string]any {
 	return layer
 }
 
+// unknownVariable refuses a variable that has our prefix and is no key, unless a
+// program of ours reads it by itself.
 func (l *loader) unknownVariable(name string, names map[string]*Key) {
 	if slices.Contains(l.src.Programs, name) {
 		return

@@ -33,6 +33,7 @@ func (l *loader) parseFile(layer map[string]any, data []byte) {
 	w.group(doc.Content[0], tree(), nil)
 }
 
+// walker goes through the nodes of one file.
 type walker struct {
 	*loader
 	layer map[string]any
@@ -61,6 +62,8 @@ func (w *walker) group(n *yaml.Node, here *node, path []string) {
 		w.fault("%s is not a group; the keys of %s stand below it, one a line", w.at(n, path), path[len(path)-1])
 		return
 	}
+	// YAML leaves open which of two equal keys wins, and its decoder notices
+	// them only in what it decodes itself.
 	first := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], n.Content[i+1]
@@ -92,6 +95,8 @@ func (w *walker) entry(name, value *yaml.Node, here *node, path []string) {
 	}
 }
 
+// value reads the value of a key. Below a key there are no more keys of the
+// table: what it may hold, its kind knows.
 func (w *walker) value(n *yaml.Node, k *Key, path []string) {
 	var raw any
 	if err := n.Decode(&raw); err != nil {
@@ -105,6 +110,8 @@ func (w *walker) value(n *yaml.Node, k *Key, path []string) {
 	}
 }
 
+// unknown refuses a key. Ignoring it would be kinder to a file that was written
+// for a newer version, and would leave the policy that it meant unset.
 func (w *walker) unknown(name *yaml.Node, here *node, path []string) {
 	full := strings.Join(path, ".")
 	w.fault("unknown key %q at %s:%d: %s", full, w.src.File, name.Line, hint(full, known(path), here.order))

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -79,6 +80,32 @@ func FuzzFile(f *testing.F) {
 		}
 		if _, ok := c.Apps["default"]; !ok {
 			t.Fatalf("%q: the app default is gone", text)
+		}
+	})
+}
+
+// FuzzRedactDSN: however a DSN is broken, no part of its password is printed.
+func FuzzRedactDSN(f *testing.F) {
+	for _, s := range []string{"pw", "p@w", "p/w", "p?w", "p#w", "12?x", "%zz", "p w", "p:w", "p&password=x", "[::1]"} {
+		f.Add(s, "db")
+	}
+	f.Add("0", "?=")
+	f.Add("&sslmode=", "?sslmode=x?")
+	f.Fuzz(func(t *testing.T, around, database string) {
+		const secret = "Zq7S3cretZq7"
+		if strings.Contains(database, "Zq7") || strings.Contains(around, "Zq7") {
+			return
+		}
+		for _, dsn := range []string{
+			"postgres://user:" + around + secret + "@host/" + database,
+			"postgres://user:" + secret + around + "@host/" + database,
+			"postgres://host/" + database + "?password=" + secret + around,
+			"host=h dbname=" + database + " password=" + around + secret,
+			"host=h password='" + secret + around + "'",
+		} {
+			if got := redactDSN(dsn); strings.Contains(got, "Zq7") {
+				t.Fatalf("redactDSN(%q) = %q", dsn, got)
+			}
 		}
 	})
 }

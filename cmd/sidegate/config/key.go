@@ -61,6 +61,8 @@ var Keys = sync.OnceValue(func() []*Key {
 	return keys
 })
 
+// optionalGroups exist only if a key of theirs is set or their name stands in the
+// file. A group within a group comes after it.
 var optionalGroups = []string{
 	"api.jwt", "apps.*",
 	"apps.*.dialects.rongcloud", "apps.*.dialects.sendbird", "apps.*.dialects.imkit",
@@ -75,6 +77,7 @@ type node struct {
 	order    []string // of children
 }
 
+// tree returns the root. It is made once, from the table.
 var tree = sync.OnceValue(func() *node {
 	root := &node{}
 	for _, k := range Keys() {
@@ -87,6 +90,7 @@ var tree = sync.OnceValue(func() *node {
 	return root
 })
 
+// grow returns the place below n for a part of a path, and makes it if need be.
 func (n *node) grow(part string) *node {
 	if part == "*" {
 		if n.any == nil {

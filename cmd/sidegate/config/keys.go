@@ -2,6 +2,8 @@ package config
 
 import "time"
 
+// The upper ends of ranges are generous: they are there to catch a wrong unit,
+// such as a poll every 100 hours, not to know better than the operator.
 const day = 24 * time.Hour
 
 // listenerKeys are the keys of the three listeners.

@@ -24,6 +24,8 @@ type kind struct {
 	show func(v any) any
 }
 
+// The kinds that need no parameter. Only those that hold something to hide or
+// whose value is not what people write have a show.
 var (
 	textKind     = kind{name: "text", parse: func(raw any) (any, error) { return text(raw) }}
 	boolKind     = kind{name: "true or false", parse: parseBool, text: boolText}
@@ -123,6 +125,7 @@ func enumKind(values ...string) kind {
 		if slices.Contains(values, s) {
 			return s, nil
 		}
+		// Of a short word almost any other is near: two edits at most.
 		if best, edits := nearest(s, values); edits <= 2 && best != "" {
 			return nil, fmt.Errorf("%q is not known: did you mean %q?", s, best)
 		}
@@ -131,6 +134,8 @@ func enumKind(values ...string) kind {
 	return kind{name: oneOf(values), parse: parse}
 }
 
+// parseBool takes YAML's own truth values alone. In YAML 1.1 yes and on were
+// true as well; guessing that here would hide a typing error.
 func parseBool(raw any) (any, error) {
 	if b, ok := raw.(bool); ok {
 		return b, nil
@@ -138,6 +143,7 @@ func parseBool(raw any) (any, error) {
 	return nil, fmt.Errorf("this is %s; write true or false without quotes", typeName(raw))
 }
 
+// boolText takes what Go takes: 1, t, true and so on, as people write variables.
 func boolText(s string) (any, error) {
 	b, err := strconv.ParseBool(s)
 	if err != nil {
@@ -207,6 +213,8 @@ func entries(raw any) ([]any, error) {
 	return nil, fmt.Errorf("this is %s; write a list in brackets", typeName(raw))
 }
 
+// parseListen accepts addresses. That no two listeners share one is checked when
+// all are known.
 func parseListen(raw any) (any, error) {
 	list, err := entries(raw)
 	if err != nil {
@@ -238,6 +246,9 @@ func showListen(v any) any {
 	return out
 }
 
+// parseTokens accepts the entries of one listener. A token that stands there
+// twice is refused even under two names: taking one of them away, as when it has
+// leaked, would leave the door open.
 func parseTokens(raw any) (any, error) {
 	list, err := entries(raw)
 	if err != nil {
@@ -262,6 +273,8 @@ func parseTokens(raw any) (any, error) {
 	return out, nil
 }
 
+// parseSecret accepts any text but the placeholder. What it may hold is the
+// vendor's to say, since the other side has it already.
 func parseSecret(raw any) (any, error) {
 	s, ok := raw.(string)
 	if !ok {
@@ -273,6 +286,7 @@ func parseSecret(raw any) (any, error) {
 	return s, nil
 }
 
+// parseSecrets accepts keys that travel in a header.
 func parseSecrets(raw any) (any, error) {
 	list, err := texts(raw)
 	for i, s := range list {
@@ -338,6 +352,7 @@ func typeName(raw any) string {
 	return fmt.Sprintf("a %T", raw)
 }
 
+// oneOf writes a choice for a sentence: a, b or c.
 func oneOf(values []string) string {
 	quoted := make([]string, len(values))
 	for i, v := range values {

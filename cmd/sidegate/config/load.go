@@ -33,6 +33,8 @@ type Source struct {
 // not opened here, so that a client may load what only the server may read
 // whole.
 func Load(src Source) (*Config, error) {
+	// A layer that has faults goes on being read: who repairs one line wants
+	// to know of the others.
 	l := &loader{src: src, groups: map[string]bool{}, origin: map[string]string{}}
 	file := l.readFile()
 	env := l.readEnviron()
@@ -85,7 +87,8 @@ func (l *loader) read(k *Key, at place, raw any) (value any, ok bool) {
 	return value, true
 }
 
-// enter notes that the groups above a path exist.
+// enter notes that the groups above a path exist: a key that is set brings the
+// defaults of its neighbours with it.
 func (l *loader) enter(path string) {
 	for i := range len(path) {
 		if path[i] == sep[0] {
@@ -109,6 +112,7 @@ func (l *loader) readText(k *Key, name, text string) (value any, ok bool) {
 
 func (l *loader) readFile() map[string]any {
 	layer := map[string]any{}
+	// A request without an app means this one, so it is there in any case.
 	l.groups["apps"+sep+"default"] = true
 	if l.src.File == "" {
 		return layer
@@ -122,6 +126,7 @@ func (l *loader) readFile() map[string]any {
 	return layer
 }
 
+// readBounded reads a file that may be anything.
 func readBounded(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -135,6 +140,8 @@ func readBounded(path string) ([]byte, error) {
 	return data, err
 }
 
+// readFlags reads the flags that were given. That there is no unknown one is the
+// business of the command line.
 func (l *loader) readFlags() map[string]any {
 	layer := map[string]any{}
 	for _, k := range Keys() {
@@ -161,6 +168,7 @@ func (l *loader) defaults() map[string]any {
 		if err != nil {
 			panic("config: default of " + k.Path + ": " + err.Error()) // the table is wrong; a test reads all of it
 		}
+		// One default may have many places: the same key of several apps.
 		for group := range l.groups {
 			if matches(k.group, group) {
 				layer[concrete(k, group)] = value

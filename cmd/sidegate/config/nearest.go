@@ -35,6 +35,7 @@ func hint(text string, known, here []string) string {
 
 // distance counts insertions, deletions, replacements and swaps of neighbours
 // (the optimal string alignment distance), byte by byte.
+// Ids of keys are ASCII, and of a name that is not any hint will do.
 func distance(a, b string) int {
 	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
 	for j := range rows[1] {

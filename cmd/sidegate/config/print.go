@@ -57,6 +57,7 @@ func (c *Config) JSON() ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
+// printed is one value with its path, without secrets.
 type printed struct {
 	path  string
 	value any
@@ -79,6 +80,8 @@ func (c *Config) effective() (list []printed) {
 	return list
 }
 
+// appendPrinted appends the value of a key, if it has one. This is the only way
+// a value gets out, so that no form can forget to hide a secret.
 func (c *Config) appendPrinted(list []printed, k *Key, group string) []printed {
 	path := concrete(k, group)
 	v, ok := c.values[path]
@@ -109,6 +112,7 @@ func put(n *yaml.Node, path []string, value *yaml.Node) {
 	put(group, path[1:], value)
 }
 
+// scalars reports whether a list fits on a line.
 func scalars(list *yaml.Node) bool {
 	return !slices.ContainsFunc(list.Content, func(n *yaml.Node) bool { return n.Kind != yaml.ScalarNode })
 }

@@ -111,6 +111,11 @@ func TestRedactDSN(t *testing.T) {
 		"postgresql://u:s3%40cret@h/db":     "postgresql://u:***@h/db",
 		"postgres:///db?password=s3cret":    "postgres:///db?password=***",
 		"postgres:///db?PASSFILE=/s3cret":   "postgres:///db?PASSFILE=***",
+		"postgres://h/db?unheard=s3cret":    "postgres://h/db?unheard=***",
+		"postgres://h/db?sslmode=a?p=s3":    "postgres://h/db?sslmode=***",
+		"postgres://h/db?user=a&user=s3":    "postgres://h/db?user=***",
+		"postgres://h/db?=?password=s3":     Redacted,
+		"postgres:///db?host=/run/pg":       "postgres:///db?host=%2Frun%2Fpg",
 		"host=h password=s3cret":            Redacted,
 		"host=h password='s3 cret' user=u":  Redacted,
 		"postgres://u:s3@cret@h/db":         Redacted,
@@ -118,7 +123,7 @@ func TestRedactDSN(t *testing.T) {
 		"postgres://u:12?s3cret@h/db":       Redacted,
 		"postgres://u:12#s3cret@h/db":       Redacted,
 		"postgres://u:%zzs3cret@h/db":       Redacted,
-		"postgres://u:s3cret@h/db?a=b&c=%7": "postgres://u:***@h/db?a=b",
+		"postgres://u:s3cret@h/db?a=b&c=%7": "postgres://u:***@h/db?a=***",
 	} {
 		got := redactDSN(dsn)
 		if got != want {

@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
+// redact hides a secret, but not that there is none.
 func redact(v any) any {
 	if v == "" {
 		return ""
@@ -13,6 +15,8 @@ func redact(v any) any {
 	return Redacted
 }
 
+// redactAll hides secrets, but not how many there are: that is what one looks for
+// while one is rotated.
 func redactAll(v any) any {
 	out := []any{}
 	for range v.([]string) {
@@ -55,15 +59,27 @@ func parseDSN(raw any) (any, error) {
 	return nil, errors.New("this is not a Postgres URL; write postgres://user:password@host:5432/database, or host=… dbname=…")
 }
 
+// isPostgresURL reports whether s has one of the two schemes of libpq.
+// Source: PostgreSQL documentation, "34.1.1.2. Connection URIs".
 func isPostgresURL(s string) bool {
 	return strings.HasPrefix(s, "postgres://") || strings.HasPrefix(s, "postgresql://")
 }
 
 // keywordDSN reports whether s begins like "host=… dbname=…".
 func keywordDSN(s string) bool {
-	key, _, ok := strings.Cut(strings.TrimSpace(s), "=")
-	return ok && !strings.ContainsAny(key, ":/@ ")
+	key, _, ok := strings.Cut(s, "=")
+	return ok && !strings.ContainsAny(strings.TrimSpace(key), ":/@ ")
 }
+
+// openParameters are shown with their value, if that is plain. All others are
+// hidden: a new one may hold a secret, and an = or ? in the wrong place puts a
+// password where none belongs.
+var openParameters = map[string]bool{
+	"application_name": true, "connect_timeout": true, "dbname": true, "host": true, "port": true,
+	"search_path": true, "sslmode": true, "target_session_attrs": true, "timezone": true, "user": true,
+}
+
+var plainValue = regexp.MustCompile(`^[A-Za-z0-9_.,/-]*$`)
 
 // redactDSN hides every value that may be a secret. A text of which it is not
 // certain where its password ends is hidden whole: the keyword form, and a URL
@@ -81,10 +97,13 @@ func redactDSN(dsn string) string {
 		u.User = url.UserPassword(u.User.Username(), Redacted)
 	}
 	query := u.Query()
-	for name := range query {
-		if strings.Contains(strings.ToLower(name), "pass") {
-			query.Set(name, Redacted)
+	for name, values := range query {
+		if len(values) != 1 || !openParameters[name] || !plainValue.MatchString(values[0]) {
+			query[name] = []string{Redacted}
 		}
+	}
+	if _, odd := query[""]; odd {
+		return Redacted
 	}
 	u.RawQuery = query.Encode()
 	return strings.ReplaceAll(u.String(), url.QueryEscape(Redacted), Redacted)

@@ -38,6 +38,8 @@ Durations are written with a unit (` + "`100ms`, `2s`, `5m`" + `), sizes in byte
 // version that serves them, and have no effect yet.
 const later = " (checked and kept; not served yet)"
 
+// sectionOf returns the heading a key stands under. The table is ordered so that
+// each heading comes once.
 func sectionOf(path string) string {
 	switch {
 	case strings.HasPrefix(path, "apps.*.dialects."):
@@ -66,6 +68,7 @@ func (k *Key) names() string {
 	return out
 }
 
+// defaultText returns a default as it would be written in the file.
 func (k *Key) defaultText() string {
 	switch {
 	case strings.Contains(k.Path, ".rooms.") && strings.HasSuffix(k.Path, ".mode"):

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// units are ordered so that the longer of two suffixes is met first: MiB ends
+// units are those of the International System and of IEC 80000-13. They
+// are ordered so that the longer of two suffixes is met first: MiB ends
 // in B as well.
 var units = []struct {
 	suffix string

@@ -80,6 +80,8 @@ func hashToken(text string) ([sha256.Size]byte, error) {
 	return sha256.Sum256([]byte(text)), nil
 }
 
+// parseHash reads 64 hexadecimal digits, of either case. A text that only begins
+// like a hash is refused and never taken for a token itself.
 func parseHash(text string) (sum [sha256.Size]byte, err error) {
 	if b, err := hex.DecodeString(text); err == nil && len(b) == len(sum) {
 		copy(sum[:], b)
@@ -101,7 +103,9 @@ func checkSecret(text string) error {
 	return nil
 }
 
+// parseTokenEntry reads an entry that is a mapping.
 func parseTokenEntry(t Token, entry map[string]any) (Token, error) {
+	// Two sources in one entry would leave open which of them opens the door.
 	var sources int
 	for name, value := range entry {
 		set, ok := tokenFields[name]
@@ -121,6 +125,7 @@ func parseTokenEntry(t Token, entry map[string]any) (Token, error) {
 	return t, nil
 }
 
+// tokenFields read the fields of such an entry, in whatever order they stand.
 var tokenFields = map[string]func(t *Token, raw any) error{
 	"name": func(t *Token, raw any) (err error) {
 		t.Name, err = nonEmpty(raw)
