@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// entryFlags name one entry of a list.
+// entryFlags name one entry of a list. The server says which ids there can be;
+// here they are passed on as they are.
 type entryFlags struct {
 	apiFlags
 	Owner  string `arg:"" help:"Whose list it is."`
@@ -23,10 +24,13 @@ func listPath(app, owner string) string {
 	return "/v1/apps/" + url.PathEscape(app) + "/users/" + url.PathEscape(owner) + "/blocks"
 }
 
+// path is the path of the entry.
 func (f *entryFlags) path() string {
 	return listPath(f.App, f.Owner) + "/" + url.PathEscape(f.Target)
 }
 
+// blockCmd puts a target on a list. When a block ends may be said as a moment or
+// as a time from now; kong refuses both at once.
 type blockCmd struct {
 	entryFlags
 	ExpiresAt time.Time     `format:"2006-01-02T15:04:05Z07:00" xor:"expiry" placeholder:"TIME" help:"When the block ends, in RFC 3339: 2030-01-31T12:00:00Z."`
@@ -50,6 +54,9 @@ type details struct {
 	Note      string     `json:"note,omitempty"`
 }
 
+// details returns the body of the request, nil if there is nothing to say. A time
+// from now is counted on this machine's clock: it is a person's idea of "in two
+// hours", which a second of difference does not change.
 func (c *blockCmd) details(now time.Time) (any, error) {
 	var d details
 	switch {
@@ -68,7 +75,8 @@ func (c *blockCmd) details(now time.Time) (any, error) {
 	return d, nil
 }
 
-// Run blocks.
+// Run blocks. Blocking somebody twice is no failure, but it is said: 200 instead
+// of 201 tells that the entry was there.
 func (c *blockCmd) Run(ctx context.Context, p *program) error {
 	api, err := c.client(p)
 	if err != nil {
@@ -102,11 +110,13 @@ func (c *blockCmd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
+// unblockCmd takes a target off a list.
 type unblockCmd struct {
 	entryFlags
 }
 
-// Run unblocks.
+// Run unblocks. Somebody who is not on the list is a failure: the usual cause is a
+// typing error in one of the ids.
 func (c *unblockCmd) Run(ctx context.Context, p *program) error {
 	api, err := c.client(p)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+// checkCmd asks for one decision, as a chat server would: it is the way to find
+// out what a chat server is told.
 type checkCmd struct {
 	checkFlags
 	Sender    string `arg:"" help:"Who sends the message."`
@@ -24,7 +26,8 @@ func (*checkCmd) Help() string {
 	return "Prints one sentence, or with --json the decision itself:\n\n  sidegate check alice bob --room direct --json"
 }
 
-// decision is the answer of can-deliver.
+// decision is the answer of can-deliver. Fields that the server leaves out when
+// they say nothing are zero.
 type decision struct {
 	Deliver  bool   `json:"deliver"`
 	Notify   bool   `json:"notify"`
@@ -34,13 +37,15 @@ type decision struct {
 	Degraded bool   `json:"degraded"`
 }
 
-// Run asks for one decision.
+// Run asks for one decision. A message that is withheld is a good answer: only
+// --exit-code makes a failure of it, for scripts.
 func (c *checkCmd) Run(ctx context.Context, p *program) error {
 	api, err := c.client(p)
 	if err != nil {
 		return err
 	}
 	query := url.Values{"sender": {c.Sender}, "recipient": {c.Recipient}, "room_type": {c.Room}, "app": {c.App}}
+	// The server refuses an empty value, so what was not given is not sent.
 	for name, value := range map[string]string{"room": c.RoomID, "at_least": c.AtLeast} {
 		if value != "" {
 			query.Set(name, value)
@@ -65,7 +70,8 @@ func (c *checkCmd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// sentence says what becomes of the message and why.
+// sentence says what becomes of the message and why. The ids come in printable,
+// so that nothing in them reaches the terminal unquoted.
 func (d *decision) sentence(sender, recipient string) string {
 	var verdict string
 	switch {
@@ -90,7 +96,8 @@ func (d *decision) sentence(sender, recipient string) string {
 	return text
 }
 
-// because explains a reason. A newer server may know one that we do not.
+// because explains a reason in words that hold in every room type: what became of
+// the message is said before. A newer server may know a reason that we do not.
 func (d *decision) because(sender, recipient string) string {
 	switch d.Reason {
 	case "self":

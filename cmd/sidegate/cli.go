@@ -13,7 +13,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// grammar is the command line. Every command has a file of its own.
+// grammar is the command line: kong reads it from the fields and their tags, the
+// reference page is made from it. Every command has a file of its own.
 type grammar struct {
 	Version kong.VersionFlag `name:"version" help:"Print the version and exit."`
 
@@ -33,7 +34,7 @@ type grammar struct {
 	Docs        docsCmd        `cmd:"" hidden:"" help:"Write the generated pages of the reference."`
 }
 
-// serveCmd runs the server; see serve.go.
+// serveCmd runs the server on a database that is there; see serve.go.
 type serveCmd struct {
 	configFlags
 }
@@ -48,7 +49,9 @@ const description = `A sidecar that decides whether a chat message may be delive
 
 Exit codes: 0 done, or allowed · 1 withheld (check --exit-code) · 2 wrong usage, configuration or credential · 3 no server reached, or not ready · 4 the store or a migration failed.`
 
-// program is what a command sees of the world. Tests hand in their own.
+// program is what a command sees of the world. Nothing in this package reads the
+// environment, the clock or the streams of the process elsewhere, so a test runs
+// a whole command line without a process.
 type program struct {
 	stdout, stderr io.Writer
 	environ        []string // as os.Environ returns it
@@ -89,7 +92,7 @@ func run(ctx context.Context, args []string, p *program) int {
 		return p.fail(fmt.Errorf("command line grammar: %w", err))
 	}
 	if len(args) == 0 {
-		args = []string{"--help"}
+		args = []string{"--help"} // nothing at all is a question, not a mistake
 	}
 	command, err := parser.Parse(args)
 	switch {
@@ -102,6 +105,8 @@ func run(ctx context.Context, args []string, p *program) int {
 	return p.fail(command.Run(p))
 }
 
+// newParser makes the parser. kong ends the process after it has printed help;
+// exit is called instead, and parsing goes on.
 func newParser(p *program, exit func(int)) (*kong.Kong, error) {
 	return kong.New(&grammar{},
 		kong.Name("sidegate"),

@@ -18,11 +18,13 @@ import (
 // list: 1,000 entries with notes of 1 KiB.
 const maxAnswer = 16 << 20
 
-// client speaks to one listener of a running sidegate.
+// client speaks to one listener of a running sidegate, over TCP or a Unix socket.
+// It makes a connection for each request: a command makes few, and what is not
+// kept open needs no closing.
 type client struct {
 	shown string // the address for people
-	base  string
-	token string
+	base  string // what a path is appended to
+	token string // "" = none is sent
 	http  *http.Client
 }
 
@@ -48,6 +50,7 @@ func newClient(address, token string, timeout time.Duration) (*client, error) {
 	default:
 		return nil, usageError{fmt.Errorf("%q is no address of a listener; write http://host:port or unix:///path", address)}
 	}
+	// A redirect is no answer of ours; following it would carry the token away.
 	c.http = &http.Client{
 		Transport: transport, Timeout: timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -63,8 +66,9 @@ type call struct {
 	body   any // nil = none
 }
 
-// do sends a request and returns the body of a successful answer. Its error is
-// an *problem, if the server refused, or an unreachableError.
+// do sends a request and returns the body of a successful answer. Its error is a
+// *problem if the server refused, otherwise an unreachableError or, for what
+// cannot even be asked, a usageError. None of them holds a user id or the token.
 func (c *client) do(ctx context.Context, r call) (status int, body []byte, err error) {
 	req, err := c.request(ctx, r)
 	if err != nil {
@@ -85,6 +89,7 @@ func (c *client) do(ctx context.Context, r call) (status int, body []byte, err e
 	return resp.StatusCode, nil, c.refusal(resp, body)
 }
 
+// request makes the HTTP request of a call.
 func (c *client) request(ctx context.Context, r call) (*http.Request, error) {
 	var body io.Reader
 	if r.body != nil {
@@ -121,7 +126,8 @@ func cause(err error) error {
 	return err
 }
 
-// problem is an application/problem+json answer.
+// problem is an application/problem+json answer (RFC 9457). Its members are for
+// people, save the code.
 type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
@@ -129,13 +135,14 @@ type problem struct {
 	Code   string `json:"code"`
 }
 
-// refusal reads an answer that is no success.
+// refusal reads an answer that is no success. One without a code comes from
+// something else that listens there: another program, or a proxy in between.
 func (c *client) refusal(resp *http.Response, body []byte) error {
 	var p problem
 	if json.Unmarshal(body, &p) != nil || p.Code == "" {
 		return unreachableError{fmt.Errorf("what answers at %s is not sidegate: %s, without a problem document", c.shown, resp.Status)}
 	}
-	p.Status = resp.StatusCode
+	p.Status = resp.StatusCode // what was received counts, not what the body says
 	return &p
 }
 

@@ -8,7 +8,9 @@ import (
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 )
 
-// clientFlags are those of every command that asks a running sidegate.
+// clientFlags are those of every command that asks a running sidegate. The
+// configuration is the server's own: on the same machine nothing more is needed
+// to find it.
 type clientFlags struct {
 	fileFlag
 	Token   string        `placeholder:"TOKEN" help:"Bearer token; SIDEGATE_TOKEN keeps it out of the list of processes."`
@@ -33,19 +35,23 @@ type opsFlags struct {
 	OpsURL string `name:"ops-url" placeholder:"URL" help:"The ops listener: http://host:port or unix:///path (SIDEGATE_OPS_URL). Default: the first address of ops.listen."`
 }
 
+// client makes a client of the check listener.
 func (f *checkFlags) client(p *program) (*client, error) {
 	return f.connect(p, door{"check", f.CheckURL, envCheckURL, func(c *config.Config) []config.Address { return c.Check.Listen }})
 }
 
+// client makes a client of the api listener.
 func (f *apiFlags) client(p *program) (*client, error) {
 	return f.connect(p, door{"api", f.APIURL, envAPIURL, func(c *config.Config) []config.Address { return c.API.Listen }})
 }
 
+// client makes a client of the ops listener.
 func (f *opsFlags) client(p *program) (*client, error) {
 	return f.connect(p, door{"ops", f.OpsURL, envOpsURL, func(c *config.Config) []config.Address { return c.Ops.Listen }})
 }
 
-// door says where the address of a listener may stand.
+// door says where the address of a listener may stand: flag, variable,
+// configuration, in this order.
 type door struct {
 	name   string
 	flag   string

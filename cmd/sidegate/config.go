@@ -6,17 +6,21 @@ import (
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 )
 
+// configCmd looks at the configuration without starting anything.
 type configCmd struct {
 	Print    configPrintCmd    `cmd:"" help:"Print the configuration that is in force, without secrets."`
 	Validate configValidateCmd `cmd:"" help:"Say whether serve would start with this configuration; nothing is started."`
 }
 
+// configPrintCmd answers "what is in force?". It takes the flags of serve, so that
+// a command line can be tried by changing one word.
 type configPrintCmd struct {
 	configFlags
 	Format string `enum:"yaml,json" default:"yaml" placeholder:"FORMAT" help:"yaml or json (default yaml)."`
 }
 
-// Run prints the configuration.
+// Run prints the configuration. One that cannot be started is printed as well: it
+// may be what one wants to look at.
 func (c *configPrintCmd) Run(p *program) error {
 	cfg, err := c.load(p)
 	if err != nil {
@@ -37,12 +41,14 @@ func printConfig(cfg *config.Config, format string) ([]byte, error) {
 	return cfg.YAML()
 }
 
+// configValidateCmd answers "would it start?".
 type configValidateCmd struct {
 	configFlags
 	Strict bool `help:"Fail on warnings too."`
 }
 
-// Run checks the configuration.
+// Run checks the configuration as serve does, files of tokens included. It does
+// not connect to the database: a build machine may have none.
 func (c *configValidateCmd) Run(p *program) error {
 	cfg, err := c.load(p)
 	if err != nil {

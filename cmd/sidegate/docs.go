@@ -12,7 +12,7 @@ import (
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
-// docsCmd writes the pages of the reference that are made from the code, so
+// docsCmd is hidden: it is of use in a checkout only. It writes the pages of the reference that are made from the code, so
 // that they cannot say something else. It is for "make docs".
 type docsCmd struct {
 	Dir string `default:"docs/reference" help:"Where to write."`
@@ -85,6 +85,8 @@ func writeCommands(b *strings.Builder, parent *kong.Node) {
 	}
 }
 
+// writeCommand describes one command: how it is called, what it is for, what it
+// takes.
 func writeCommand(b *strings.Builder, n *kong.Node) {
 	fmt.Fprintf(b, "\n## %s\n\n%s\n", n.FullPath(), n.Help)
 	usage := n.FullPath()

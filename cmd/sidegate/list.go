@@ -14,6 +14,7 @@ import (
 // maxPage is the most entries that the server gives at once.
 const maxPage = 1000
 
+// listCmd shows a list. How many pages it takes is not the user's concern.
 type listCmd struct {
 	apiFlags
 	Owner string `arg:"" help:"Whose list it is."`
@@ -52,7 +53,9 @@ func (c *listCmd) Run(ctx context.Context, p *program) error {
 	return c.show(p, api, blocks, total)
 }
 
-// fetch follows the cursors until the list or the limit ends.
+// fetch follows the cursors until the list or the limit ends. A list that changes
+// meanwhile is no problem: a cursor names a place, not a number, so no entry that
+// stays is missed or met twice.
 func (c *listCmd) fetch(ctx context.Context, api *client) (blocks []json.RawMessage, total int, err error) {
 	query := url.Values{}
 	for {
@@ -78,6 +81,8 @@ func (c *listCmd) fetch(ctx context.Context, api *client) (blocks []json.RawMess
 	}
 }
 
+// show prints the entries as a table. The number in its first line is that of the
+// whole list, as the server counted it with the last page.
 func (c *listCmd) show(p *program, api *client, blocks []json.RawMessage, total int) error {
 	if len(blocks) == 0 {
 		p.say("%s blocks nobody.", printable(c.Owner))

@@ -7,7 +7,8 @@ import (
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 )
 
-// newLogger returns the log that the configuration asks for.
+// newLogger returns the log that the configuration asks for. Levels and formats
+// were checked when it was read.
 func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {

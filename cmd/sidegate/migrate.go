@@ -6,12 +6,16 @@ import (
 	"github.com/sidegate/sidegate/sync/postgres"
 )
 
+// migrateCmd changes the schema, and besides dev, whose database is its own,
+// nothing else does: serve compares it and says which command helps, so that
+// starting a new version never changes a database that an older one still uses.
 type migrateCmd struct {
 	Up     migrateUpCmd     `cmd:"" help:"Bring the schema to the version of this program. Safe to repeat and to run from several places at once."`
 	Down   migrateDownCmd   `cmd:"" help:"Take back the newest step, with whatever data it held."`
 	Status migrateStatusCmd `cmd:"" help:"List the steps and which of them are applied. Changes nothing."`
 }
 
+// migrateUpCmd brings the schema up to date.
 type migrateUpCmd struct{ databaseFlags }
 
 // Run applies what is pending.
@@ -27,6 +31,7 @@ func (c *migrateUpCmd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
+// migrateDownCmd takes back one step and no more: each may hold data.
 type migrateDownCmd struct{ databaseFlags }
 
 // Run takes back one step and says where that leads.
@@ -52,9 +57,10 @@ func (c *migrateDownCmd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
+// migrateStatusCmd compares the schema with that of this program.
 type migrateStatusCmd struct{ databaseFlags }
 
-// Run lists the steps.
+// Run lists the steps in their order, whether they are applied or not.
 func (c *migrateStatusCmd) Run(ctx context.Context, p *program) error {
 	dsn, err := c.database(p)
 	if err != nil {

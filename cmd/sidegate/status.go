@@ -11,6 +11,7 @@ import (
 	"slices"
 )
 
+// statusCmd shows the state of a server to staff.
 type statusCmd struct {
 	opsFlags
 	JSON bool `name:"json" help:"Print the answer as the server gave it."`
@@ -69,6 +70,7 @@ func (p *program) outline(path string, value any) {
 	}
 }
 
+// below appends a name to a path.
 func below(path, name string) string {
 	if path == "" {
 		return printable(name)
@@ -76,6 +78,8 @@ func below(path, name string) string {
 	return path + "." + printable(name)
 }
 
+// healthcheckCmd asks a probe. Images without a shell have no curl, and a Unix
+// socket cannot be asked by a kubelet.
 type healthcheckCmd struct {
 	opsFlags
 	Probe string `enum:"livez,readyz,startupz" default:"readyz" placeholder:"PROBE" help:"livez, readyz or startupz (default readyz)."`

@@ -14,6 +14,7 @@ var version string
 // and the metric build_info.
 func build() metrics.Build { return metrics.ReadBuild(version) }
 
+// versionCmd prints what /version of the ops listener answers.
 type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
