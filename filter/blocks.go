@@ -171,14 +171,11 @@ func (b *Blocks) List(ctx context.Context, req ListRequest) (ListResult, error) 
 	if err := b.checkList(list); err != nil {
 		return ListResult{}, err
 	}
-	limit := req.Limit
-	if limit == 0 {
-		limit = DefaultListLimit
+	limit, err := pieceLimit(req.Limit)
+	if err != nil {
+		return ListResult{}, err
 	}
-	if limit < 1 || limit > MaxListLimit {
-		return ListResult{}, Errorf(CodeInvalidLimit, "limit must be between 1 and %d, not %d", MaxListLimit, limit)
-	}
-	after, err := parseCursor(list, req.Cursor)
+	after, err := parseCursor(walk{list: list}, req.Cursor)
 	if err != nil {
 		return ListResult{}, err
 	}
@@ -189,7 +186,7 @@ func (b *Blocks) List(ctx context.Context, req ListRequest) (ListResult, error) 
 	return ListResult{
 		Blocks: page.Blocks, Total: page.Total, Version: page.Version,
 		Revision: NewRevision(page.Identity, list, page.Version),
-		Next:     encodeCursor(list, page.Next),
+		Next:     encodeCursor(walk{list: list}, page.Next),
 	}, nil
 }
 

@@ -16,16 +16,35 @@ const cursorFormat = 1
 // cursorHead is the format and the checksum.
 const cursorHead = 1 + 4
 
-// encodeCursor returns the token that continues a list behind a place, "" for
+// walk is what is read piece by piece and what a cursor continues.
+type walk struct {
+	what walkKind
+	// list is whose entries or intervals are read. Where it is asked who has a
+	// user on their list, that user stands in the place of the owner.
+	list   ListID
+	target string // the one target whose intervals are read; "" = of all
+}
+
+// walkKind is a byte of the checksum: a cursor outlives the process, so the
+// numbers stay.
+type walkKind byte
+
+const (
+	walkList walkKind = iota
+	walkBlockedBy
+	walkHistory
+)
+
+// encodeCursor returns the token that continues a walk behind a place, "" for
 // the zero Place: the end.
 //
-// It is opaque and safe in URLs, but not secret: the id of the last target on
+// It is opaque and safe in URLs, but not secret: the id of the last entry on
 // the page can be read from it. Whoever gets it has just read that id in the
-// list itself. The checksum covers the list as well, so that a cursor of one
+// page itself. The checksum covers the walk as well, so that a cursor of one
 // list, or one cut short by a client, is refused instead of silently starting
 // at some other place. It is no signature: a forged cursor only chooses a place
-// in a list that its bearer may read anyway.
-func encodeCursor(list ListID, after Place) string {
+// in what its bearer may read anyway.
+func encodeCursor(w walk, after Place) string {
 	if after.IsZero() {
 		return ""
 	}
@@ -34,19 +53,18 @@ func encodeCursor(list ListID, after Place) string {
 	b = binary.AppendVarint(b, after.CreatedAt.UnixMicro())
 	b = binary.AppendVarint(b, after.Order)
 	b = append(b, after.ID...)
-	binary.BigEndian.PutUint32(b[1:], cursorSum(list, b[cursorHead:]))
+	binary.BigEndian.PutUint32(b[1:], cursorSum(w, b[cursorHead:]))
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// parseCursor is the inverse of encodeCursor. The empty cursor is the top of
-// the list.
-func parseCursor(list ListID, cursor string) (Place, error) {
+// parseCursor is the inverse of encodeCursor. The empty cursor is the top.
+func parseCursor(w walk, cursor string) (Place, error) {
 	if cursor == "" {
 		return Place{}, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(b) < cursorHead || b[0] != cursorFormat ||
-		binary.BigEndian.Uint32(b[1:]) != cursorSum(list, b[cursorHead:]) {
+		binary.BigEndian.Uint32(b[1:]) != cursorSum(w, b[cursorHead:]) {
 		return Place{}, errCursor()
 	}
 	micros, n := binary.Varint(b[cursorHead:])
@@ -66,11 +84,12 @@ func errCursor() *Error {
 		"this is not a cursor of this list; pass \"next_cursor\" of the page before unchanged, or none for the first page")
 }
 
-// cursorSum is the checksum of the body of a cursor together with the list that
+// cursorSum is the checksum of the body of a cursor together with the walk that
 // it belongs to.
-func cursorSum(list ListID, body []byte) uint32 {
-	head := binary.BigEndian.AppendUint64([]byte{byte(list.Kind)}, hashApp(list.App))
-	// The owner is hashed with a fixed salt: a cursor goes on after a restore.
-	head = binary.BigEndian.AppendUint64(head, cache.HashOwner(list.Owner, 0))
+func cursorSum(w walk, body []byte) uint32 {
+	head := binary.BigEndian.AppendUint64([]byte{byte(w.what), byte(w.list.Kind)}, hashApp(w.list.App))
+	// Ids are hashed with a fixed salt: a cursor goes on after a restore.
+	head = binary.BigEndian.AppendUint64(head, cache.HashOwner(w.list.Owner, 0))
+	head = binary.BigEndian.AppendUint64(head, cache.HashOwner(w.target, 0))
 	return crc32.Update(crc32.ChecksumIEEE(head), crc32.IEEETable, body)
 }

@@ -14,7 +14,7 @@ import (
 var somePlace = Place{CreatedAt: time.UnixMicro(1_700_000_000_123_456).UTC(), Order: 7, ID: "alice"}
 
 func TestCursorRoundTrip(t *testing.T) {
-	list := blockList(one, "bob")
+	list := walk{list: blockList(one, "bob")}
 	for _, place := range []Place{
 		{},
 		somePlace,
@@ -35,9 +35,9 @@ func TestCursorRoundTrip(t *testing.T) {
 // TestCursorIsRefused: what is not exactly a cursor of this list is an error,
 // never another place.
 func TestCursorIsRefused(t *testing.T) {
-	list := blockList(one, "bob")
+	list := walk{list: blockList(one, "bob")}
 	cursor := encodeCursor(list, somePlace)
-	refuse := func(name string, of ListID, cursor string) {
+	refuse := func(name string, of walk, cursor string) {
 		t.Helper()
 		place, err := parseCursor(of, cursor)
 		var refused *Error
@@ -45,9 +45,14 @@ func TestCursorIsRefused(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, place, err)
 		}
 	}
-	refuse("another owner", blockList(one, "carol"), cursor)
-	refuse("another app", blockList("two", "bob"), cursor)
-	refuse("another kind", allowList(one, "bob"), cursor)
+	refuse("another owner", walk{list: blockList(one, "carol")}, cursor)
+	refuse("another app", walk{list: blockList("two", "bob")}, cursor)
+	refuse("another kind", walk{list: allowList(one, "bob")}, cursor)
+	refuse("who blocks the user", walk{what: walkBlockedBy, list: list.list}, cursor)
+	refuse("the history of the list", walk{what: walkHistory, list: list.list}, cursor)
+	pair := walk{what: walkHistory, list: list.list, target: "alice"}
+	refuse("the whole history", walk{what: walkHistory, list: list.list}, encodeCursor(pair, somePlace))
+	refuse("the history of another target", walk{what: walkHistory, list: list.list, target: "carol"}, encodeCursor(pair, somePlace))
 	refuse("no base64", list, "%%%")
 	refuse("padding", list, cursor+"=")
 	refuse("too short", list, "AQAA")
@@ -71,7 +76,7 @@ func TestCursorIsRefused(t *testing.T) {
 }
 
 func FuzzParseCursor(f *testing.F) {
-	list := ListID{App: one, Kind: cache.KindBlock, Owner: "bob"}
+	list := walk{list: ListID{App: one, Kind: cache.KindBlock, Owner: "bob"}}
 	f.Add("")
 	f.Add("AQ")
 	f.Add(encodeCursor(list, somePlace))

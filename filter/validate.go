@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -26,20 +27,36 @@ func (b *Blocks) checkEdit(edit *Edit) error {
 	for i := range edit.Add {
 		edit.Add[i].ExpiresAt = edit.Add[i].ExpiresAt.Truncate(time.Microsecond)
 		if err := checkAddition(edit.List, &edit.Add[i], now); err != nil {
-			return err
+			return edit.locate(err, "add", i)
 		}
 	}
-	for _, target := range edit.Remove {
+	for i, target := range edit.Remove {
 		if err := validateID("target", target); err != nil {
-			return err
+			return edit.locate(err, "remove", i)
 		}
 	}
 	return checkDistinct(edit)
 }
 
-func (b *Blocks) checkList(list ListID) error {
-	if _, ok := b.apps[list.App]; !ok {
+// locate says which entry of an edit an error is about, if there are several.
+func (e *Edit) locate(err error, part string, i int) error {
+	var refused *Error
+	if len(e.Add)+len(e.Remove) == 1 || !errors.As(err, &refused) {
+		return err
+	}
+	return Errorf(refused.Code, "%s[%d]: %s", part, i, refused.Detail)
+}
+
+func (b *Blocks) checkApp(app string) error {
+	if _, ok := b.apps[app]; !ok {
 		return Errorf(CodeUnknownApp, "the app is not configured")
+	}
+	return nil
+}
+
+func (b *Blocks) checkList(list ListID) error {
+	if err := b.checkApp(list.App); err != nil {
+		return err
 	}
 	if list.Kind == cache.KindRoom {
 		return ValidateRoomID(list.Owner)
@@ -87,21 +104,34 @@ func checkNote(note string) error {
 	return nil
 }
 
-// checkDistinct refuses an edit that names a target twice: which of the two
-// should win is not for us to guess.
+// checkDistinct refuses an edit that names a target twice. Of add and remove it
+// is not for us to guess which should win; twice in add is refused as well, for
+// the two may differ in expiry and note, and so that the counts of the answer
+// add up to what was asked.
 func checkDistinct(edit *Edit) error {
-	if len(edit.Add)+len(edit.Remove) < 2 {
+	n := len(edit.Add) + len(edit.Remove)
+	if n < 2 {
 		return nil
 	}
-	all := slices.Clone(edit.Remove)
-	for i := range edit.Add {
-		all = append(all, edit.Add[i].Target)
-	}
-	slices.Sort(all)
-	if len(slices.Compact(all)) < len(edit.Add)+len(edit.Remove) {
-		return Errorf(CodeConflictingBatch, "a target is named twice in one request")
+	seen := make(map[string]int, n)
+	for i := range n {
+		part, at, target := edit.entry(i)
+		if first, twice := seen[target]; twice {
+			before, was, _ := edit.entry(first)
+			return Errorf(CodeConflictingBatch, "%s[%d] and %s[%d] name the same target", before, was, part, at)
+		}
+		seen[target] = i
 	}
 	return nil
+}
+
+// entry returns what an edit names in place i, counted over both its parts.
+func (e *Edit) entry(i int) (part string, at int, target string) {
+	if i < len(e.Add) {
+		return "add", i, e.Add[i].Target
+	}
+	i -= len(e.Add)
+	return "remove", i, e.Remove[i]
 }
 
 // clone copies every string of an edit. Requests borrow theirs from a buffer

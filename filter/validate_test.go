@@ -22,18 +22,18 @@ func TestEditIsChecked(t *testing.T) {
 		"empty owner":   {Edit{List: blockList(one, "")}, CodeInvalidUserID, "the owner is empty"},
 		"empty room":    {Edit{List: roomList(one, "")}, CodeInvalidUserID, "the room id is empty"},
 		"bad target":    {add(Addition{Target: "a\x00"}), CodeInvalidUserID, "the target has the control character"},
-		"bad removal":   {Edit{List: bob, Remove: []string{"ok", "\xff"}}, CodeInvalidUserID, "the target is not valid UTF-8"},
+		"bad removal":   {Edit{List: bob, Remove: []string{"ok", "\xff"}}, CodeInvalidUserID, "remove[1]: the target is not valid UTF-8"},
 		"self":          {add(Addition{Target: "bob"}), CodeSelfBlock, "the same user"},
 		"self, allowed": {Edit{List: allowList(one, "bob"), Add: []Addition{{Target: "bob"}}}, CodeSelfBlock, "the same user"},
-		"second of two": {Edit{List: bob, Add: []Addition{{Target: "alice"}, {Target: "bob"}}}, CodeSelfBlock, "the same user"},
+		"second of two": {Edit{List: bob, Add: []Addition{{Target: "alice"}, {Target: "bob"}}}, CodeSelfBlock, "add[1]: owner and target are the same user"},
 		"note too long": {add(Addition{Target: "a", Note: strings.Repeat("é", 513)}), CodeInvalidNote, "has 1026 bytes; at most 1024"},
 		"note broken":   {add(Addition{Target: "a", Note: "\xff"}), CodeInvalidNote, "not valid UTF-8"},
 		"note with NUL": {add(Addition{Target: "a", Note: "a\x00b"}), CodeInvalidNote, "zero byte"},
 		"past":          {add(Addition{Target: "a", ExpiresAt: time.Unix(1, 0)}), CodeInvalidExpiry, "in the past"},
 		"far future":    {add(Addition{Target: "a", ExpiresAt: latestExpiry}), CodeInvalidExpiry, "after the year 9999"},
-		"added twice":   {Edit{List: bob, Add: []Addition{{Target: "a"}, {Target: "b"}, {Target: "a"}}}, CodeConflictingBatch, "named twice"},
-		"removed twice": {Edit{List: bob, Remove: []string{"a", "a"}}, CodeConflictingBatch, "named twice"},
-		"in both":       {Edit{List: bob, Add: []Addition{{Target: "a"}}, Remove: []string{"a"}}, CodeConflictingBatch, "named twice"},
+		"added twice":   {Edit{List: bob, Add: []Addition{{Target: "a"}, {Target: "b"}, {Target: "a"}}}, CodeConflictingBatch, "add[0] and add[2] name the same"},
+		"removed twice": {Edit{List: bob, Remove: []string{"a", "a"}}, CodeConflictingBatch, "remove[0] and remove[1] name the same"},
+		"in both":       {Edit{List: bob, Add: []Addition{{Target: "a"}}, Remove: []string{"b", "a"}}, CodeConflictingBatch, "add[0] and remove[1] name the same"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, _ := oneApp(t, Default())
