@@ -33,7 +33,9 @@ type object struct {
 	name []byte // of the member that next found
 	err  error
 
-	begun bool
+	begun  bool
+	first  bool // next has not been asked since the opening brace
+	nested bool // it is a value, not the whole body
 }
 
 // next goes to the value of the next member; false is the end, or an error.
@@ -42,10 +44,11 @@ func (o *object) next() bool {
 	if o.err != nil {
 		return false
 	}
-	first := !o.begun
-	if first && !o.open() {
+	if !o.begun && !o.open() {
 		return false
 	}
+	first := o.first
+	o.first = false
 	switch c := o.peek(); {
 	case c == '}':
 		o.pos++
@@ -83,12 +86,13 @@ func (o *object) open() bool {
 		return false
 	}
 	o.pos++
+	o.first = true
 	return true
 }
 
 // end makes sure that nothing follows: what does was meant for somebody.
 func (o *object) end() bool {
-	if o.peek(); o.pos < len(o.buf) {
+	if o.peek(); !o.nested && o.pos < len(o.buf) {
 		return o.fail("expected nothing after the object")
 	}
 	return false
