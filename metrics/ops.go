@@ -87,7 +87,9 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 func (o *Ops) Handle(pattern string, h http.Handler) { o.mux.Handle(pattern, h) }
 
 // HandleStaff serves a pattern to credentials with scope staff alone; each
-// request is logged with the name of the credential. Call it before Run.
+// request is logged with the name of the credential. The handler finds the
+// credential by [border.FromContext]: it may be for certain apps only, and only
+// the handler knows which app is asked about. Call it before Run.
 func (o *Ops) HandleStaff(pattern string, h http.Handler) {
 	o.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		who, p, ok := o.staff(r)
@@ -96,7 +98,7 @@ func (o *Ops) HandleStaff(pattern string, h http.Handler) {
 			return
 		}
 		o.opts.Logger.Info("staff read", "token", who.Name, "route", r.Pattern)
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(w, r.WithContext(border.NewContext(r.Context(), who)))
 	})
 }
 
@@ -114,10 +116,9 @@ func (o *Ops) staff(r *http.Request) (who *border.Principal, p border.Problem, o
 	}
 	switch {
 	case !ok:
-		return nil, border.Problemf(border.CodeUnauthenticated,
-			"this path needs a token of the ops listener: Authorization: Bearer TOKEN"), false
+		return nil, border.Unauthenticated(border.DoorOps), false
 	case !who.Has(border.ScopeStaff):
-		return nil, border.Problemf(border.CodeForbidden, "this path needs a token with scope staff"), false
+		return nil, border.Forbidden(), false
 	}
 	return who, border.Problem{}, true
 }

@@ -30,6 +30,12 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return b.buf.Write(p)
 }
 
+func (b *lockedBuffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Reset()
+}
+
 func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -139,8 +145,15 @@ func TestStaffOnly(t *testing.T) {
 		}),
 	})
 	o.HandleStatus(func() any { return map[string]string{"state": "synced"} })
+	o.HandleStaff("GET /who", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeText(w, 200, border.FromContext(r.Context()).Name)
+	}))
 	base := serveOps(t, o)
 
+	if a := ask(t, "GET", base+"/who", "Authorization", "Bearer staff"); a.body != "alice-of-support" {
+		t.Errorf("the handler does not know who was let in: %q", a.body)
+	}
+	log.Reset()
 	if a := ask(t, "GET", base+"/v1/status"); a.status != 401 || a.code(t) != "unauthenticated" ||
 		a.header.Get("WWW-Authenticate") != "Bearer" {
 		t.Errorf("without a token: %d %s", a.status, a.body)

@@ -25,6 +25,7 @@ const (
 	CodeLengthRequired       Code = "length_required"
 	CodeTooLarge             Code = "too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
+	CodeRateLimited          Code = "rate_limited"
 	CodeHeaderTooLarge       Code = "header_too_large"
 	CodeInternal             Code = "internal"
 	CodeOverloaded           Code = "overloaded"
@@ -59,8 +60,8 @@ var kinds = map[Code]kind{
 	"invalid_limit":      {400, "The limit is out of its range", false},
 	"conflicting_batch":  {400, "An id is both to be added and to be removed", false},
 
-	CodeUnauthenticated: {401, "A valid token is required", false},
-	CodeForbidden:       {403, "The token does not allow this", false},
+	CodeUnauthenticated: {401, "A valid credential is required", false},
+	CodeForbidden:       {403, "The credential does not allow this", false},
 
 	CodeNotFound:      {404, "There is nothing at this path", false},
 	CodeWrongListener: {404, "Another listener serves this path", false},
@@ -74,6 +75,7 @@ var kinds = map[Code]kind{
 	CodeTooLarge:         {413, "The body is too large", false},
 
 	CodeUnsupportedMediaType: {415, "The body must be application/json", false},
+	CodeRateLimited:          {429, "Too many requests a second for the app or for one owner; nothing was done", true},
 	CodeHeaderTooLarge:       {431, "The header is too large", false},
 
 	CodeInternal:        {500, "The request failed for a reason of ours", false},

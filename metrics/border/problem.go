@@ -73,6 +73,21 @@ const internalDetail = "the request failed for a reason of ours; the log of the 
 // Internal returns the answer to a failure of ours. Its cause is for the log.
 func Internal() Problem { return Problem{Code: CodeInternal, Detail: internalDetail} }
 
+// Unauthenticated returns the answer to a request without a credential that the
+// listener knows. It is the same whatever is wrong with the credential: an answer
+// that told a forged one from an expired one would help to forge.
+func Unauthenticated(here Door) Problem {
+	return Problemf(CodeUnauthenticated,
+		"this path needs a credential of the %s listener: Authorization: Bearer TOKEN", here)
+}
+
+// Forbidden returns the answer to a request that its credential does not cover.
+// It is the same whatever the reason, so that it tells neither which apps and
+// users there are nor what would be needed.
+func Forbidden() Problem {
+	return Problem{Code: CodeForbidden, Detail: "the credential does not allow this"}
+}
+
 // Quote returns a piece of a request as a detail may show it: quoted, escaped
 // and at most 64 bytes of it.
 func Quote[T ~string | ~[]byte](text T) string {

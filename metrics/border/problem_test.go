@@ -27,8 +27,9 @@ func TestEveryCode(t *testing.T) {
 		if http.StatusText(p.Status()) == "" || p.Status() < 400 {
 			t.Errorf("%s: status %d", code, p.Status())
 		}
-		if p.RetryAfter() != (p.Status() == http.StatusServiceUnavailable) {
-			t.Errorf("%s: every 503 and nothing else may be tried again", code)
+		again := p.Status() == http.StatusServiceUnavailable || p.Status() == http.StatusTooManyRequests
+		if p.RetryAfter() != again {
+			t.Errorf("%s: every 503 and 429 and nothing else may be tried again", code)
 		}
 		for _, absent := range []string{"limit", "size"} {
 			if _, ok := doc[absent]; ok {

@@ -6,53 +6,38 @@ import (
 	"slices"
 )
 
-// Scope is what a credential may do.
-type Scope uint8
-
-// The scopes; a credential holds any set of them, none includes another.
-const (
-	// ScopeUser: one's own list only.
-	ScopeUser Scope = 1 << iota
-	// ScopeApp: decisions and any list, of the apps the credential is for.
-	ScopeApp
-	// ScopeStaff: the state of the process, and other people's lists.
-	ScopeStaff
-)
-
-// ParseScope reads "user", "app" or "staff".
-func ParseScope(name string) (scope Scope, ok bool) {
-	switch name {
-	case "user":
-		return ScopeUser, true
-	case "app":
-		return ScopeApp, true
-	case "staff":
-		return ScopeStaff, true
-	}
-	return 0, false
-}
-
-// Principal is who sent a request, as far as the credential tells.
-type Principal struct {
-	Name   string   // of the credential: for logs, never secret
-	Apps   []string // the apps it is for; nil = every app
-	Scopes Scope
-}
-
-// Has reports whether the principal holds every scope of s.
-func (p *Principal) Has(s Scope) bool { return p.Scopes&s == s }
-
-// MayApp reports whether the principal's credential is for the app.
-func (p *Principal) MayApp(app string) bool {
-	return p.Apps == nil || slices.Contains(p.Apps, app)
-}
-
-// Authenticator finds out who sent a request.
+// Authenticator finds out who sent a request. It is safe for concurrent use.
 type Authenticator interface {
 	// Authenticate reads the value of an Authorization header, nil if there
 	// was none; ok is false if it proves nothing. The value is only read
 	// during the call. The principal is shared and not to be changed.
 	Authenticate(authorization []byte) (who *Principal, ok bool)
+}
+
+// FirstOf returns an Authenticator that asks one after the other and takes the
+// first that knows the credential; those that are nil are left out. It is nil if
+// none is left, as [NewTokens] is without tokens.
+func FirstOf(authenticators ...Authenticator) Authenticator {
+	list := slices.DeleteFunc(slices.Clone(authenticators), func(a Authenticator) bool { return a == nil })
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	}
+	return firstOf(list)
+}
+
+type firstOf []Authenticator
+
+// Authenticate implements [Authenticator].
+func (list firstOf) Authenticate(authorization []byte) (*Principal, bool) {
+	for _, a := range list {
+		if who, ok := a.Authenticate(authorization); ok {
+			return who, true
+		}
+	}
+	return nil, false
 }
 
 // Token is one secret that opens a listener, known by its hash.
@@ -88,7 +73,7 @@ func NewTokens(tokens []Token) Authenticator {
 // allocate. Every token is compared, by hash and in constant time, so that the
 // time tells neither how much of a guess was right nor which token matched.
 func (t *Tokens) Authenticate(authorization []byte) (*Principal, bool) {
-	secret, ok := bearer(authorization)
+	secret, ok := Bearer(authorization)
 	if !ok {
 		return nil, false
 	}
@@ -103,9 +88,10 @@ func (t *Tokens) Authenticate(authorization []byte) (*Principal, bool) {
 	return &t.principals[found], true
 }
 
-// bearer returns the secret of a Bearer header. The scheme is compared without
-// regard to case, as RFC 9110 section 11.1 has it.
-func bearer(header []byte) (secret []byte, ok bool) {
+// Bearer returns the secret of the value of an Authorization header, a part of
+// it and not a copy. The scheme is compared without regard to case, as RFC 9110
+// section 11.1 has it.
+func Bearer(header []byte) (secret []byte, ok bool) {
 	const scheme = "bearer "
 	if len(header) <= len(scheme) {
 		return nil, false

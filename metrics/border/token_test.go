@@ -43,27 +43,33 @@ func TestAuthenticateRefuses(t *testing.T) {
 	}
 }
 
-func TestNoTokensIsNil(t *testing.T) {
-	if auth := NewTokens(nil); auth != nil {
-		t.Errorf("NewTokens(nil) = %#v, want nil: a listener asks for nil to see that nothing is configured", auth)
+// TestFirstOf: tokens and signed tokens may be configured together; the first
+// that knows a credential says whose it is.
+func TestFirstOf(t *testing.T) {
+	third := NewTokens([]Token{
+		{Name: "third", SHA256: sha256.Sum256([]byte("third"))},
+		{Name: "shadowed", SHA256: sha256.Sum256([]byte("other"))},
+	})
+	auth := FirstOf(nil, twoTokens(), third)
+	for header, want := range map[string]string{"Bearer s3cret": "first", "Bearer other": "second", "Bearer third": "third"} {
+		if who, ok := auth.Authenticate([]byte(header)); !ok || who.Name != want {
+			t.Errorf("%q: %v, %v; want %s", header, who, ok, want)
+		}
+	}
+	if who, ok := auth.Authenticate([]byte("Bearer nobody")); ok || who != nil {
+		t.Errorf("a credential that nobody knows is %v", who)
+	}
+	if auth := FirstOf(nil, NewTokens(nil)); auth != nil {
+		t.Errorf("FirstOf without any = %#v, want nil: a listener asks for nil to see that nothing is configured", auth)
+	}
+	if auth := FirstOf(nil, third); auth != third {
+		t.Error("the only one is not asked directly")
 	}
 }
 
-func TestPrincipal(t *testing.T) {
-	auth := twoTokens()
-	first, _ := auth.Authenticate([]byte("Bearer s3cret"))
-	second, _ := auth.Authenticate([]byte("Bearer other"))
-	if !first.MayApp("acme") || !first.MayApp("default") {
-		t.Error("a token without apps is for every app")
-	}
-	if !second.MayApp("acme") || second.MayApp("default") || second.MayApp("") {
-		t.Error("a token with apps is for those alone")
-	}
-	if !first.Has(ScopeApp) || first.Has(ScopeStaff) || first.Has(ScopeApp|ScopeStaff) {
-		t.Errorf("the first token has scope app and no other, not %b", first.Scopes)
-	}
-	if second.Has(ScopeApp) {
-		t.Error("scope staff does not include scope app")
+func TestNoTokensIsNil(t *testing.T) {
+	if auth := NewTokens(nil); auth != nil {
+		t.Errorf("NewTokens(nil) = %#v, want nil: a listener asks for nil to see that nothing is configured", auth)
 	}
 }
 
@@ -73,17 +79,6 @@ func TestAppsAreCopied(t *testing.T) {
 	apps[0] = "victim"
 	if who, _ := auth.Authenticate([]byte("Bearer x")); who.MayApp("victim") {
 		t.Error("changing the caller's slice changed what a token may do")
-	}
-}
-
-func TestParseScope(t *testing.T) {
-	for name, want := range map[string]Scope{"user": ScopeUser, "app": ScopeApp, "staff": ScopeStaff} {
-		if got, ok := ParseScope(name); !ok || got != want {
-			t.Errorf("ParseScope(%q) = %v, %v", name, got, ok)
-		}
-	}
-	if _, ok := ParseScope("admin"); ok {
-		t.Error("admin is no scope")
 	}
 }
 
@@ -99,7 +94,7 @@ func FuzzBearer(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, header []byte) {
-		secret, ok := bearer(header)
+		secret, ok := Bearer(header)
 		if !ok {
 			return
 		}
