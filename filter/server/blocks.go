@@ -44,10 +44,10 @@ const (
 
 func (b *blocks) routes() []*route {
 	return []*route{
-		newRoute(listPattern, listLimit, [methods]handler{methodGet: b.list}),
+		newRoute(listPattern, listLimit, [methods]handler{methodGet: b.list}).alsoFor(border.ScopeUser),
 		newRoute(listPattern+"/{target}", listLimit, [methods]handler{
 			methodGet: b.get, methodPut: b.put, methodDelete: b.delete,
-		}),
+		}).alsoFor(border.ScopeUser),
 	}
 }
 
@@ -76,11 +76,11 @@ func (in *input) listID() (filter.ListID, error) {
 	if err != nil {
 		return filter.ListID{}, err
 	}
-	if err := forbidApp(in.who, app); err != nil {
+	owner, err := in.id(1)
+	if err != nil {
 		return filter.ListID{}, err
 	}
-	owner, err := in.id(1)
-	return filter.ListID{App: app, Kind: cache.KindBlock, Owner: owner}, err
+	return filter.ListID{App: app, Kind: cache.KindBlock, Owner: owner}, in.mayList(app, owner)
 }
 
 func (in *input) entry() (list filter.ListID, target string, err error) {
@@ -112,7 +112,7 @@ func (b *blocks) put(ctx *fasthttp.RequestCtx, in input) error {
 	op, cancel := b.operation()
 	defer cancel()
 	done, err := b.lists.Block(op, filter.BlockRequest{
-		List: list, Addition: addition, Source: source, Actor: in.who.Name,
+		List: list, Addition: addition, Source: source, Actor: in.who.Actor(),
 	})
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (b *blocks) delete(ctx *fasthttp.RequestCtx, in input) error {
 	op, cancel := b.operation()
 	defer cancel()
 	done, err := b.lists.Unblock(op, filter.UnblockRequest{
-		List: list, Target: target, Source: source, Actor: in.who.Name,
+		List: list, Target: target, Source: source, Actor: in.who.Actor(),
 	})
 	if err != nil {
 		return err

@@ -23,15 +23,13 @@ type door struct {
 	open    bool                 // without auth everybody may enter, otherwise nobody
 	log     *slog.Logger
 	metrics *Metrics // nil: requests are not counted here
+	rates   *rates   // nil: there is no limit
 
 	// base is the context of everything done for a request. It is set before
 	// the first connection is accepted, and cancelled when draining is over.
 	base     context.Context
 	draining atomic.Bool
 }
-
-// anyone is who enters an open door.
-var anyone = border.Principal{Name: "", Scopes: border.ScopeUser | border.ScopeApp}
 
 // serve answers one request. It is the handler of fasthttp, which does not
 // recover from panics: one that reached it would end the process.
@@ -76,9 +74,10 @@ func (d *door) handle(ctx *fasthttp.RequestCtx) (*route, error) {
 		return nil, border.NoSuchPath(d.name, string(path))
 	}
 	var err error
-	if in.who, err = d.admit(header, r.scope); err != nil {
+	if in.who, err = d.admit(header, r); err != nil {
 		return r, err
 	}
+	in.open, in.rates = r.open, d.rates
 	m := methodOf(header)
 	if m == methodOther || r.handlers[m] == nil {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow)
@@ -87,7 +86,13 @@ func (d *door) handle(ctx *fasthttp.RequestCtx) (*route, error) {
 	if err := checkBody(m, &ctx.Request); err != nil {
 		return r, err
 	}
-	return r, r.handlers[m](ctx, in)
+	if err := r.handlers[m](ctx, in); err != nil {
+		return r, err
+	}
+	if in.staffRead() {
+		d.log.Info("staff read", "token", in.who.Name, "route", r.label())
+	}
+	return r, nil
 }
 
 func (d *door) match(path []byte, found *ids) *route {
@@ -97,36 +102,4 @@ func (d *door) match(path []byte, found *ids) *route {
 		}
 	}
 	return nil
-}
-
-// admit finds out who asks and whether they may ask this at all; whether they
-// may for a certain app is the handler's to say, which knows the app.
-func (d *door) admit(h *fasthttp.RequestHeader, scope border.Scope) (*border.Principal, error) {
-	if d.auth == nil && d.open {
-		return &anyone, nil
-	}
-	var who *border.Principal
-	var ok bool
-	if d.auth != nil {
-		who, ok = d.auth.Authenticate(h.PeekCanonical(authorization))
-	}
-	switch {
-	case !ok:
-		return nil, border.Problemf(border.CodeUnauthenticated,
-			"this path needs a token of the %s listener: Authorization: Bearer TOKEN", d.name)
-	case !who.Has(scope):
-		return nil, border.Problemf(border.CodeForbidden, "the token %q does not have the scope that this path needs", who.Name)
-	}
-	return who, nil
-}
-
-var authorization = []byte(fasthttp.HeaderAuthorization)
-
-// forbidApp refuses a credential that is for other apps. It comes before the
-// question whether the app is there: who may not use it learns nothing about it.
-func forbidApp(who *border.Principal, app string) error {
-	if who.MayApp(app) {
-		return nil
-	}
-	return border.Problemf(border.CodeForbidden, "the token %q is not for the app %s", who.Name, border.Quote(app))
 }

@@ -37,6 +37,8 @@ type Options struct {
 	// Open opens an api listener without Auth to everybody. It is for
 	// development on one's own machine.
 	Open bool
+	// Rate limits the requests to the api listener.
+	Rate Rate
 	// Metrics counts the requests of the api listener; nil counts nothing.
 	Metrics *Metrics
 	// Logger receives failures of ours, never what a client did wrong.
@@ -76,6 +78,9 @@ func (o *Options) setDefaults() error {
 		if *d.value == 0 {
 			*d.value = d.otherwise
 		}
+	}
+	if o.Rate.PerApp < 0 || o.Rate.PerOwner < 0 {
+		return errors.New("rates must not be negative")
 	}
 	if o.Concurrency < 0 {
 		return errors.New("concurrency must not be negative")
@@ -118,6 +123,7 @@ func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 		return nil, errors.New("server: api listener: block lists are required")
 	}
 	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics}
+	d.rates = newRates(opts.Rate, opts.Metrics.rateLimited(filter.APINative))
 	d.routes = (&blocks{lists: lists, door: d}).routes()
 	if d.metrics != nil {
 		d.metrics.announce(d.routes)

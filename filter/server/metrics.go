@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/sidegate/sidegate/filter"
 )
 
 // Metrics count the requests of the api listener. Decisions are not among them:
@@ -13,6 +15,7 @@ import (
 type Metrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
+	limited   *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them; a nil registerer keeps them
@@ -35,6 +38,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			NativeHistogramMaxBucketNumber:  100,
 			NativeHistogramMinResetDuration: time.Hour,
 		}, labels),
+		limited: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "sidegate_rate_limited_total",
+			Help: "Requests to the api listener that were answered 429, by the API they came in by. " +
+				"It grows when an app or one of its users asks more often than api.rate allows.",
+		}, []string{"api"}),
 	}
 }
 
@@ -62,6 +70,14 @@ func (m *Metrics) count(r *route, method method, status int) {
 func (m *Metrics) observe(r *route, method method, status int, took time.Duration) {
 	m.count(r, method, status)
 	m.durations.WithLabelValues(r.label(), methodNames[method], class(status)).Observe(took.Seconds())
+}
+
+// rateLimited counts the refusals of one API. A nil m counts where nobody looks.
+func (m *Metrics) rateLimited(api filter.API) prometheus.Counter {
+	if m == nil {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "sidegate_rate_limited_total", Help: "Not registered."})
+	}
+	return m.limited.WithLabelValues(api.String())
 }
 
 // class is the label of a status: which of five kinds it is.

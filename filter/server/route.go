@@ -22,10 +22,10 @@ type ids [maxIDs][]byte
 
 // route is one path and what its methods do.
 type route struct {
-	pattern  string   // as clients know it: "/v1/apps/{app}/…"; the label of metrics
-	segments []string // "" for an id; nil: the pattern itself is the path
-	limit    int      // the most bytes a body may have
-	scope    border.Scope
+	pattern  string       // as clients know it: "/v1/apps/{app}/…"; the label of metrics
+	segments []string     // "" for an id; nil: the pattern itself is the path
+	limit    int          // the most bytes a body may have
+	open     border.Scope // the scopes of which each opens it
 	handlers [methods]handler
 	allow    string // the methods, for 405
 }
@@ -40,6 +40,8 @@ type input struct {
 	query []byte
 	ids   ids
 	who   *border.Principal
+	open  border.Scope // of the route
+	rates *rates
 }
 
 // method is one of the methods that any route takes.
@@ -76,9 +78,10 @@ func methodOf(h *fasthttp.RequestHeader) method {
 // takesBody reports whether requests of the method may have a body.
 func (m method) takesBody() bool { return m == methodPost || m == methodPut }
 
-// newRoute makes a route; parts of the pattern in braces are ids.
+// newRoute makes a route that the scope app opens; parts of the pattern in braces
+// are ids.
 func newRoute(pattern string, limit int, handlers [methods]handler) *route {
-	r := &route{pattern: pattern, limit: limit, scope: border.ScopeApp, handlers: handlers}
+	r := &route{pattern: pattern, limit: limit, open: border.ScopeApp, handlers: handlers}
 	if strings.Contains(pattern, "{") {
 		for _, s := range strings.Split(pattern[1:], "/") {
 			if strings.HasPrefix(s, "{") {
@@ -98,6 +101,12 @@ func newRoute(pattern string, limit int, handlers [methods]handler) *route {
 		}
 	}
 	r.allow = strings.Join(allow, ", ")
+	return r
+}
+
+// alsoFor lets more scopes open the route.
+func (r *route) alsoFor(scopes border.Scope) *route {
+	r.open |= scopes
 	return r
 }
 

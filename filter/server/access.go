@@ -1,0 +1,61 @@
+package server
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"github.com/sidegate/sidegate/metrics/border"
+)
+
+// Who may do what is settled in two steps. The door admits a credential that
+// holds one of the scopes that open the route; the handler, which has read the
+// path, asks for the app, or for the list, that the path names. Whatever is
+// refused is refused with one text, and before anybody has looked whether the
+// app, the owner or the entry is there.
+
+// anyone is who enters an open door.
+var anyone = border.Principal{Name: "", Scopes: border.ScopeUser | border.ScopeApp}
+
+var authorization = []byte(fasthttp.HeaderAuthorization)
+
+// admit finds out who asks and whether they may ask this at all.
+func (d *door) admit(h *fasthttp.RequestHeader, r *route) (*border.Principal, error) {
+	if d.auth == nil && d.open {
+		return &anyone, nil
+	}
+	var who *border.Principal
+	var ok bool
+	if d.auth != nil {
+		who, ok = d.auth.Authenticate(h.PeekCanonical(authorization))
+	}
+	switch {
+	case !ok:
+		return nil, border.Unauthenticated(d.name)
+	case !who.HasAny(r.open):
+		return nil, border.Forbidden()
+	}
+	return who, nil
+}
+
+// forbidApp refuses a credential that is for other apps.
+func forbidApp(who *border.Principal, app string) error {
+	if who.MayApp(app) {
+		return nil
+	}
+	return border.Forbidden()
+}
+
+// mayList is asked by every handler of a list, with decoded ids, before it does
+// anything else. Only who may enter uses up the rate: nobody can spend that of
+// somebody else.
+func (in *input) mayList(app, owner string) error {
+	if !in.who.MayList(in.open, app, owner) {
+		return border.Forbidden()
+	}
+	return in.rates.take(app, owner)
+}
+
+// staffRead reports whether only the scope staff let the request in: a look at
+// other people's lists, which is logged.
+func (in *input) staffRead() bool {
+	return in.open&border.ScopeStaff != 0 && in.who.Has(border.ScopeStaff) && !in.who.Has(border.ScopeApp)
+}
