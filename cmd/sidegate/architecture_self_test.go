@@ -32,6 +32,7 @@ func TestArchitectureIsEnforced(t *testing.T) {
 		{"store knows the door", "sync/postgres/x.go", imports(sidegate + "filter/server"), "imports filter/server, which"},
 		{"anybody knows the program", "metrics/x.go", imports(sidegate + "cmd/sidegate/config"), "imports cmd/sidegate/config, which"},
 		{"new package", "filter/sub/x.go", imports(), "stands on no floor"},
+		{"folder of bench", "bench/history/x.go", imports(sidegate + "filter"), ""},
 		{"down is fine", "filter/x.go", imports(sidegate + "cache"), ""},
 		{"door on the core is fine", "filter/server/x.go", imports(sidegate+"filter", sidegate+"metrics/border"), ""},
 		{"program knows all", "cmd/sidegate/x.go", imports(sidegate+"cache", sidegate+"sync", sidegate+"sync/postgres/localpg"), ""},
