@@ -40,7 +40,6 @@ type storm struct {
 	reads   atomic.Int64
 	stale   atomic.Int64
 	peak    atomic.Int64
-	epoch   sync.RWMutex // the follower: Apply and Reset are called by one goroutine
 }
 
 // slowPolicy delays ristretto's callbacks by spinning: its worker is busy, as on
