@@ -14,3 +14,6 @@ func ParseURL(dsn string) error {
 	_, err := parseURL(dsn)
 	return err
 }
+
+// CheckServer judges a server that the tests do not have.
+var CheckServer = checkServer

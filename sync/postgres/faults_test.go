@@ -187,6 +187,39 @@ func TestListHeldForLongCostsOnlyItself(t *testing.T) {
 	}
 }
 
+// A DELETE by hand takes its row before the header, an edit the header before the
+// row. When they meet, the edit gives way and tries again; neither fails.
+func TestEditGivesWayToPlainSQL(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.edit(add("bob", "alice", "carl"))
+	tx, err := f.hand.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), `select from sidegate.block where target = 'alice' for update`); err != nil {
+		t.Fatal(err)
+	}
+	var edited filter.Edited
+	var editErr error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		edited, editErr = f.Edit(t.Context(), filter.Edit{List: blockList("bob"), Remove: []string{"alice", "carl"}})
+	})
+	f.waitUntil(editWaits)
+	if _, err := tx.Exec(t.Context(), `delete from sidegate.block where target = 'alice'`); err != nil {
+		t.Errorf("the statement by hand: %v", err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if editErr != nil || edited.Size != 0 || len(edited.Removed) != 1 {
+		t.Errorf("%+v, %v", edited, editErr)
+	}
+}
+
 // Who gives up while the edit waits gets it cancelled on the server, too.
 func TestCancelledEditStoresNothing(t *testing.T) {
 	t.Parallel()

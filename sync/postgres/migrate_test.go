@@ -193,6 +193,16 @@ func TestDatabaseOfAnotherEncoding(t *testing.T) {
 	}
 }
 
+func TestOldServerIsRefused(t *testing.T) {
+	t.Parallel()
+	if err := postgres.CheckServer(false, 130014, "UTF8"); !errors.Is(err, postgres.ErrOldServer) || !strings.Contains(err.Error(), "13.14") {
+		t.Errorf("%v", err)
+	}
+	if err := postgres.CheckServer(false, 140000, "UTF8"); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestServerThatIsAway(t *testing.T) {
 	t.Parallel()
 	dsn := "postgres://nobody:secret@127.0.0.1:1/none"

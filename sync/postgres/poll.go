@@ -29,8 +29,10 @@ select head, null::timestamptz as at, '' as app, '' as kind, '' as owner, 0::big
        0 as size, 0::bigint as digest, false as allowlist, '' as op, null::text[] as targets, null::bigint[] as expires
   from head
 union all
-select '', at, app, kind, owner, prev, version, size, digest, allowlist, op::text, targets, expires
-  from sidegate.changes_since($1::text::xid8, $2::text[]::xid8[], $3::bigint)`
+select '', at, app, kind, owner, prev, version, size, digest, allowlist, op::text,
+       case when readable then targets end, case when readable then expires end
+  from sidegate.changes_since($1::text::xid8, $2::text[]::xid8[], $3::bigint) c,
+       lateral (select array_position(targets, null) is null and array_position(expires, null) is null as readable) r`
 
 type pollHead struct {
 	Identity whoJSON `json:"identity"`
@@ -60,15 +62,16 @@ func (s *Store) poll(ctx context.Context, from blocksync.Position) (batch blocks
 	var text string
 	var changes []cache.Change
 	for rows.Next() {
-		head, change, err := scanChange(rows)
+		head, change, known, err := scanChange(rows)
 		if err != nil {
 			return batch, err
 		}
 		if head != "" {
 			text = head
-			continue
 		}
-		changes = append(changes, change)
+		if known {
+			changes = append(changes, change)
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return batch, err
@@ -105,7 +108,11 @@ func difference(from blocksync.Position) (xmax string, running []string) {
 	return strconv.FormatUint(from.Xmax, 10), running
 }
 
-func scanChange(rows pgx.Rows) (head string, c cache.Change, err error) {
+// scanChange reads one row: the head, or a change. A change of a kind that a newer
+// schema may have is not known; nobody here holds such a list. No row may stop
+// the feed, whatever somebody wrote by hand: NULLs in the arrays come as no
+// arrays, which fit no digest.
+func scanChange(rows pgx.Rows) (head string, c cache.Change, known bool, err error) {
 	var (
 		at       *time.Time
 		kind, op string
@@ -116,15 +123,12 @@ func scanChange(rows pgx.Rows) (head string, c cache.Change, err error) {
 	err = rows.Scan(&head, &at, &c.App, &kind, &c.Owner, &c.Prev, &c.Version, &c.Size, &digest, &c.Allowlist,
 		&op, &targets, &expires)
 	if err != nil || head != "" {
-		return head, c, err
+		return head, c, false, err
 	}
-	var known bool
-	if c.Kind, known = cache.ParseKind(kind); !known {
-		return "", c, fmt.Errorf("a change is of the unknown kind %q", kind)
-	}
+	c.Kind, known = cache.ParseKind(kind)
 	c.Digest, c.At = uint64(digest), *at
 	c.Op, c.Entries = operation(op, targets, expires)
-	return "", c, nil
+	return "", c, known, nil
 }
 
 func (h *pollHead) batch() (b blocksync.Batch, err error) {

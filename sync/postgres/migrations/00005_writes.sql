@@ -3,7 +3,10 @@
 --
 -- Whoever calls needs no right on any table. lock_timeout is set on the
 -- functions because that works through every pooler: a list that somebody holds
--- for long costs a second and an error, and no other list anything.
+-- for long costs a second and an error, and no other list anything. It is a
+-- little shorter than deadlock_timeout, whose default is a second: a DELETE by
+-- hand takes its row before the header and we the header before the row, and the
+-- one who can try again should be the one to give way.
 
 -- +goose Up
 -- +goose StatementBegin
@@ -44,7 +47,7 @@ create function sidegate.edit(
   add_targets text[], add_expires timestamptz[], add_notes text[], add_keep boolean[],
   remove_targets text[], in_source text, in_actor text) returns json
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set lock_timeout = '1s' set jit = off set enable_seqscan = off as $$
+set lock_timeout = '900ms' set jit = off set enable_seqscan = off as $$
 declare
   hash    bigint := sidegate.owner_hash(in_owner);
   at      timestamptz;
@@ -110,7 +113,7 @@ end $$;
 -- a change like any other. Answers like edit.
 create function sidegate.set_allowlist_mode(in_app text, in_owner text, in_on boolean) returns json
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set lock_timeout = '1s' set jit = off set enable_seqscan = off as $$
+set lock_timeout = '900ms' set jit = off set enable_seqscan = off as $$
 declare
   hash bigint := sidegate.owner_hash(in_owner);
   was  sidegate.owner;
@@ -144,7 +147,7 @@ end $$;
 
 -- Sets an app's limit and answers with the one that held before.
 create function sidegate.set_limit(in_app text, in_limit int) returns int
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '900ms' as $$
 declare
   was int;
 begin

@@ -72,7 +72,7 @@ end $$;
 -- Counts a list again and answers whether its header was wrong, which it can
 -- only be if the triggers were bypassed. Everyone reads the list again then.
 create function sidegate.repair(in_app text, in_kind text, in_owner text) returns boolean
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '900ms' as $$
 declare
   hash bigint := sidegate.owner_hash(in_owner);
   was  sidegate.owner;
