@@ -136,8 +136,7 @@ func bitsFor(lists, perPage int64) uint8 {
 // chunkEntries if everything is wanted, else page by page.
 func (k *keeper) refresh(ctx context.Context, d *Directory, s *shard, now *feed) bool {
 	t := s.table.Load()
-	step := 1
-	for i := 0; i < len(t.slots); i += step {
+	for i, step := 0, 0; i < len(t.slots); i += step {
 		step = 1
 		if k.fits {
 			step = k.chunk(t, i, k.weight[d.space])
