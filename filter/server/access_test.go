@@ -46,6 +46,13 @@ func calm() *fakeLists {
 		},
 		list: func(context.Context, filter.ListRequest) (filter.ListResult, error) { return filter.ListResult{}, nil },
 		get:  func(context.Context, filter.ListID, string) (filter.Block, error) { return filter.Block{}, nil },
+		edit: func(context.Context, filter.Edit) (filter.Written, error) { return filter.Written{}, nil },
+		blockedBy: func(context.Context, filter.BlockedByRequest) (filter.BlockedByResult, error) {
+			return filter.BlockedByResult{}, nil
+		},
+		history: func(context.Context, filter.HistoryRequest) (filter.HistoryResult, error) {
+			return filter.HistoryResult{}, nil
+		},
 	}
 }
 

@@ -75,3 +75,12 @@ func writeVerdict(resp *fasthttp.Response, d *filter.Decision) {
 // instant is how the native API writes a time: RFC 3339 in UTC, to the
 // microsecond that the database keeps.
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999Z07:00") }
+
+// instantOrNull is instant, and null for none.
+func instantOrNull(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := instant(t)
+	return &text
+}

@@ -15,10 +15,13 @@ import (
 
 // BlockLists is what the api listener asks of [filter.Blocks].
 type BlockLists interface {
+	Edit(ctx context.Context, edit filter.Edit) (filter.Written, error)
 	Block(ctx context.Context, req filter.BlockRequest) (filter.BlockResult, error)
 	Unblock(ctx context.Context, req filter.UnblockRequest) (filter.UnblockResult, error)
 	List(ctx context.Context, req filter.ListRequest) (filter.ListResult, error)
 	Get(ctx context.Context, list filter.ListID, target string) (filter.Block, error)
+	BlockedBy(ctx context.Context, req filter.BlockedByRequest) (filter.BlockedByResult, error)
+	History(ctx context.Context, req filter.HistoryRequest) (filter.HistoryResult, error)
 }
 
 // blocks serves block lists.
@@ -39,7 +42,10 @@ const (
 	// source is how the database remembers that an entry came in here.
 	source = "native"
 
-	listPattern = "/v1/apps/{app}/users/{owner}/blocks"
+	userPattern = "/v1/apps/{app}/users/{owner}"
+	listPattern = userPattern + "/blocks"
+
+	headerRevision = "Sidegate-Revision"
 )
 
 func (b *blocks) routes() []*route {
@@ -48,6 +54,11 @@ func (b *blocks) routes() []*route {
 		newRoute(listPattern+"/{target}", listLimit, [methods]handler{
 			methodGet: b.get, methodPut: b.put, methodDelete: b.delete,
 		}).alsoFor(border.ScopeUser),
+		newRoute(listPattern+":batch", listLimit, [methods]handler{methodPost: b.batch}).alsoFor(border.ScopeUser),
+		// Never for users: who blocks them is what a block must not tell.
+		newRoute(userPattern+"/blocked-by", listLimit, [methods]handler{methodGet: b.blockedBy}).alsoFor(border.ScopeStaff),
+		newRoute(userPattern+"/history", listLimit, [methods]handler{methodGet: b.history}).
+			alsoFor(border.ScopeUser | border.ScopeStaff),
 	}
 }
 
@@ -85,7 +96,7 @@ func (in *input) listID() (filter.ListID, error) {
 
 func (in *input) entry() (list filter.ListID, target string, err error) {
 	if len(in.query) > 0 {
-		return list, "", border.Problemf(border.CodeUnknownParameter, "this path takes no parameters")
+		return list, "", noParameters()
 	}
 	if list, err = in.listID(); err != nil {
 		return list, "", err
@@ -162,33 +173,44 @@ func parseAddition(body []byte) (filter.Addition, error) {
 	if add.Keep {
 		return add, nil
 	}
-	var hasExpiry, hasNote bool
+	var d details
 	o := object{buf: body}
 	for o.next() {
-		switch string(o.name) {
-		case "expires_at":
-			if hasExpiry {
-				o.twice()
-			}
-			hasExpiry = true
-			if text, given := o.textOrNull(); given {
-				var err error
-				if add.ExpiresAt, err = parseExpiry(text); err != nil {
-					return add, err
-				}
-			}
-		case "note":
-			if hasNote {
-				o.twice()
-			}
-			hasNote = true
-			note, _ := o.textOrNull()
-			add.Note = strings.Clone(note)
-		default:
+		if !d.read(&o, &add) {
 			o.unknown("expires_at, note")
 		}
 	}
 	return add, o.err
+}
+
+// details remembers which of the members that describe an entry have been read.
+type details struct{ expiry, note bool }
+
+// read reads one of them into add; false: it is another member.
+func (d *details) read(o *object, add *filter.Addition) bool {
+	switch string(o.name) {
+	case "expires_at":
+		if d.expiry {
+			o.twice()
+		}
+		d.expiry = true
+		if text, given := o.textOrNull(); given {
+			var err error
+			if add.ExpiresAt, err = parseExpiry(text); err != nil {
+				o.err = err
+			}
+		}
+	case "note":
+		if d.note {
+			o.twice()
+		}
+		d.note = true
+		note, _ := o.textOrNull()
+		add.Note = strings.Clone(note)
+	default:
+		return false
+	}
+	return true
 }
 
 func parseExpiry(text string) (time.Time, error) {
@@ -214,12 +236,9 @@ type blockJSON struct {
 }
 
 func blockOf(b filter.Block) blockJSON {
-	j := blockJSON{Owner: b.Owner, Target: b.Target, CreatedAt: instant(b.CreatedAt), Note: b.Note}
-	if !b.ExpiresAt.IsZero() {
-		at := instant(b.ExpiresAt)
-		j.ExpiresAt = &at
+	return blockJSON{
+		Owner: b.Owner, Target: b.Target, CreatedAt: instant(b.CreatedAt), ExpiresAt: instantOrNull(b.ExpiresAt), Note: b.Note,
 	}
-	return j
 }
 
 // writeWritten answers a write: the entry, and the revision by which a check can
@@ -232,6 +251,6 @@ func writeWritten(resp *fasthttp.Response, status int, b filter.Block, revision 
 	}{blockOf(b), token}); err != nil {
 		return fmt.Errorf("answer a write: %w", err)
 	}
-	resp.Header.Set("Sidegate-Revision", token)
+	resp.Header.Set(headerRevision, token)
 	return nil
 }

@@ -17,13 +17,13 @@ func (b *blocks) list(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	limit, cursor, err := parsePage(in.query)
+	piece, err := parsePiece(in.query, false)
 	if err != nil {
 		return err
 	}
 	op, cancel := b.operation()
 	defer cancel()
-	page, err := b.lists.List(op, filter.ListRequest{List: id, Limit: limit, Cursor: cursor})
+	page, err := b.lists.List(op, filter.ListRequest{List: id, Limit: piece.limit, Cursor: piece.cursor})
 	if err != nil {
 		return err
 	}
@@ -67,9 +67,17 @@ func matches(header []byte, tag string) bool {
 	return false
 }
 
-// parsePage reads limit and cursor. The limit is 0 if there is none.
-func parsePage(query []byte) (limit int, cursor string, err error) {
-	var hasLimit, hasCursor bool
+// piece says which piece of something long is asked for.
+type piece struct {
+	limit  int    // 0: none was given
+	cursor string // "": the first piece
+	target string // "": all targets
+}
+
+// parsePiece reads the parameters of a piece; target is one of them where pairs
+// can be asked for.
+func parsePiece(query []byte, pairs bool) (p piece, err error) {
+	var hasLimit, hasCursor, hasTarget bool
 	for len(query) > 0 {
 		var name, value []byte
 		name, value, query = cutPair(query)
@@ -78,23 +86,44 @@ func parsePage(query []byte) (limit int, cursor string, err error) {
 		}
 		value, ok := unescape(value, true)
 		if !ok {
-			return 0, "", border.Problemf(border.CodeInvalidParameter, "%s has a malformed percent-escape", border.Quote(name))
+			return piece{}, border.Problemf(border.CodeInvalidParameter, "%s has a malformed percent-escape", border.Quote(name))
 		}
 		switch {
 		case string(name) == "limit" && !hasLimit:
 			hasLimit = true
-			if limit, err = parseLimit(value); err != nil {
-				return 0, "", err
-			}
+			p.limit, err = parseLimit(value)
 		case string(name) == "cursor" && !hasCursor:
 			hasCursor = true
-			cursor = string(value)
+			p.cursor = string(value)
+		case string(name) == "target" && pairs && !hasTarget:
+			hasTarget = true
+			p.target, err = parseTarget(value)
 		default:
-			return 0, "", border.Problemf(border.CodeUnknownParameter,
-				"%s is unknown or given twice; the parameters are limit and cursor", border.Quote(name))
+			err = unknownOfPiece(name, pairs)
+		}
+		if err != nil {
+			return piece{}, err
 		}
 	}
-	return limit, cursor, nil
+	return p, nil
+}
+
+func unknownOfPiece(name []byte, pairs bool) error {
+	known := "limit and cursor"
+	if pairs {
+		known = "target, limit and cursor"
+	}
+	return border.Problemf(border.CodeUnknownParameter,
+		"%s is unknown or given twice; the parameters are %s", border.Quote(name), known)
+}
+
+// parseTarget refuses an empty target, which would ask for all of them.
+func parseTarget(value []byte) (string, error) {
+	if len(value) == 0 {
+		return "", border.Problemf(border.Code(filter.CodeInvalidUserID),
+			"target is empty; leave it out to ask for every target")
+	}
+	return string(value), nil
 }
 
 func parseLimit(value []byte) (int, error) {

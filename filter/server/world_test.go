@@ -97,6 +97,22 @@ type fakeLists struct {
 	unblock func(ctx context.Context, req filter.UnblockRequest) (filter.UnblockResult, error)
 	list    func(ctx context.Context, req filter.ListRequest) (filter.ListResult, error)
 	get     func(ctx context.Context, list filter.ListID, target string) (filter.Block, error)
+
+	edit      func(ctx context.Context, edit filter.Edit) (filter.Written, error)
+	blockedBy func(ctx context.Context, req filter.BlockedByRequest) (filter.BlockedByResult, error)
+	history   func(ctx context.Context, req filter.HistoryRequest) (filter.HistoryResult, error)
+}
+
+func (f *fakeLists) Edit(ctx context.Context, edit filter.Edit) (filter.Written, error) {
+	return f.edit(ctx, edit)
+}
+
+func (f *fakeLists) BlockedBy(ctx context.Context, req filter.BlockedByRequest) (filter.BlockedByResult, error) {
+	return f.blockedBy(ctx, req)
+}
+
+func (f *fakeLists) History(ctx context.Context, req filter.HistoryRequest) (filter.HistoryResult, error) {
+	return f.history(ctx, req)
 }
 
 func (f *fakeLists) Block(ctx context.Context, req filter.BlockRequest) (filter.BlockResult, error) {
