@@ -33,6 +33,7 @@ var floors = map[string][]string{
 	"cmd/sidegate":        {"*"},
 	"cmd/sidegate/config": {"filter"},
 	"bench":               {"*"},
+	"bench/history":       {},
 }
 
 // forTests may be imported by any test, and by nothing else.
