@@ -74,6 +74,7 @@ cover: postgres ## Measure what the tests reach: coverage.out
 
 .PHONY: docs
 docs: ## Write the generated pages of docs/reference
+	@go run ./cmd/sidegate docs --openapi filter/server/openapi
 	@go run ./cmd/sidegate docs
 
 .PHONY: clean

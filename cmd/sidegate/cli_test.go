@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/filter/server"
 )
 
 func TestUsageErrors(t *testing.T) {
@@ -202,6 +203,13 @@ func TestReference(t *testing.T) {
 		if string(have) != want {
 			t.Errorf("%s is not what the code makes; run \"make docs\"", path)
 		}
+	}
+	source, err := os.ReadFile(filepath.Join("..", "..", "filter", "server", "openapi.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if served, err := openAPIJSON(source); err != nil || string(served) != string(server.OpenAPI()) {
+		t.Errorf("openapi.json is not what openapi.yaml says (%v); run \"make docs\"", err)
 	}
 	dir := t.TempDir()
 	if got := command(t, nil, "docs", "--dir", dir); got.code != exitOK {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/metrics/border"
@@ -15,11 +17,18 @@ import (
 // docsCmd is hidden: it is of use in a checkout only. It writes the pages of the reference that are made from the code, so
 // that they cannot say something else. It is for "make docs".
 type docsCmd struct {
-	Dir string `default:"docs/reference" help:"Where to write."`
+	Dir     string `default:"docs/reference" help:"Where to write."`
+	OpenAPI string `name:"openapi" placeholder:"FILE" help:"Only make FILE.json of FILE.yaml, which the next build embeds."`
 }
 
 // Run writes every page.
 func (c *docsCmd) Run(p *program) error {
+	if c.OpenAPI != "" {
+		if err := writeOpenAPI(c.OpenAPI); err != nil {
+			return usageError{fmt.Errorf("write the OpenAPI document: %w", err)}
+		}
+		return nil
+	}
 	pages, err := referencePages()
 	if err != nil {
 		return err
@@ -30,6 +39,28 @@ func (c *docsCmd) Run(p *program) error {
 		}
 	}
 	return nil
+}
+
+// writeOpenAPI turns the document that people write into the one that is served.
+func writeOpenAPI(name string) error {
+	source, err := os.ReadFile(name + ".yaml")
+	if err != nil {
+		return err
+	}
+	text, err := openAPIJSON(source)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name+".json", text, 0o644)
+}
+
+func openAPIJSON(source []byte) ([]byte, error) {
+	var document any
+	if err := yaml.Unmarshal(source, &document); err != nil {
+		return nil, err
+	}
+	text, err := json.MarshalIndent(document, "", "  ")
+	return append(text, '\n'), err
 }
 
 // referencePages returns the generated pages by their file name.

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/sidegate/sidegate/cache"
+	"github.com/sidegate/sidegate/filter/server"
 	blocksync "github.com/sidegate/sidegate/sync"
 )
 
@@ -59,6 +61,12 @@ func texts(addrs []net.Addr) []string {
 		out[i] = a.String()
 	}
 	return out
+}
+
+// serveOpenAPI shows the description of the API, which every listener has.
+func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(server.OpenAPI()) // who has gone away does not need it
 }
 
 // synced is green once the first poll is complete.

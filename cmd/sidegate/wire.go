@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -143,6 +144,7 @@ func (s *sidegate) buildOps() error {
 	if err != nil {
 		return err
 	}
+	s.ops.Handle("GET /openapi.json", http.HandlerFunc(serveOpenAPI))
 	s.ops.HandleStatus(func() any { return s.status() })
 	return nil
 }

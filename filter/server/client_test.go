@@ -189,6 +189,7 @@ func (r *running) ask(method, target, body string, header ...string) answer {
 	if len(all) != 1 {
 		r.t.Fatalf("%s %s: no answer", method, target)
 	}
+	documented(r.t, method, target, all[0])
 	return all[0]
 }
 

@@ -136,6 +136,7 @@ func newListener(d *door, opts Options) (*Listener, error) {
 		return nil, fmt.Errorf("server: %s listener: %w", d.name, err)
 	}
 	d.log, d.base = opts.Logger, context.Background()
+	d.routes = append(d.routes, describe())
 	l := &Listener{opts: opts, door: d, open: make(map[*conn]struct{})}
 	l.server = &fasthttp.Server{
 		Handler:        d.serve,

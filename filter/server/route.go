@@ -26,6 +26,7 @@ type route struct {
 	segments []string     // "" for an id; nil: the pattern itself is the path
 	limit    int          // the most bytes a body may have
 	open     border.Scope // the scopes of which each opens it
+	public   bool         // no credential is asked for
 	handlers [methods]handler
 	allow    string // the methods, for 405
 }

@@ -116,11 +116,15 @@ func (f *fakeLists) History(ctx context.Context, req filter.HistoryRequest) (fil
 }
 
 func (f *fakeLists) Block(ctx context.Context, req filter.BlockRequest) (filter.BlockResult, error) {
-	return f.block(ctx, req)
+	done, err := f.block(ctx, req)
+	done.Block = named(done.Block, req.List.Owner, req.Target)
+	return done, err
 }
 
 func (f *fakeLists) Unblock(ctx context.Context, req filter.UnblockRequest) (filter.UnblockResult, error) {
-	return f.unblock(ctx, req)
+	done, err := f.unblock(ctx, req)
+	done.Block = named(done.Block, req.List.Owner, req.Target)
+	return done, err
 }
 
 func (f *fakeLists) List(ctx context.Context, req filter.ListRequest) (filter.ListResult, error) {
@@ -128,5 +132,17 @@ func (f *fakeLists) List(ctx context.Context, req filter.ListRequest) (filter.Li
 }
 
 func (f *fakeLists) Get(ctx context.Context, list filter.ListID, target string) (filter.Block, error) {
-	return f.get(ctx, list, target)
+	b, err := f.get(ctx, list, target)
+	return named(b, list.Owner, target), err
+}
+
+// named is an entry with its ids, which no store leaves out.
+func named(b filter.Block, owner, target string) filter.Block {
+	if b.Owner == "" {
+		b.Owner = owner
+	}
+	if b.Target == "" {
+		b.Target = target
+	}
+	return b
 }

@@ -16,6 +16,8 @@ const (
 // one is told where to go instead of "not found". An entry that ends in a slash
 // covers everything below it. A path may stand here before anything serves it:
 // it belongs to its listener all the same.
+//
+// /openapi.json is not here: every listener serves it.
 var paths = map[Door][]string{
 	DoorCheck: {
 		"/v1/can-deliver", "/v1/can-deliver/fanout", "/v1/can-deliver/batch",
