@@ -38,6 +38,9 @@ type Options struct {
 	// Check.AtLeast names: who asks for a write to be seen would rather wait.
 	// Zero means DefaultAtLeastTimeout.
 	AtLeastTimeout time.Duration
+	// Evidence is asked by Explain for the rows behind a decision; nil: there
+	// are no explanations. No check ever asks it.
+	Evidence EvidenceStore
 	// Metrics counts decisions; nil counts where nobody looks.
 	Metrics *Metrics
 }
@@ -51,6 +54,7 @@ type Filter struct {
 	load    time.Duration
 	atLeast time.Duration
 	metrics *Metrics
+	store   EvidenceStore
 }
 
 // app is a policy made ready: what a check would have to look up is looked up.
@@ -74,7 +78,7 @@ type room struct {
 // New makes a Filter out of valid policies. It starts nothing.
 func New(opts Options) (*Filter, error) {
 	f := &Filter{
-		cache: opts.Cache, apps: make(map[string]*app, len(opts.Apps)), metrics: opts.Metrics,
+		cache: opts.Cache, apps: make(map[string]*app, len(opts.Apps)), metrics: opts.Metrics, store: opts.Evidence,
 		soft: orDefault(opts.SoftBound, DefaultSoftBound), hard: orDefault(opts.HardBound, DefaultHardBound),
 		load:    orDefault(opts.LoadTimeout, DefaultLoadTimeout),
 		atLeast: orDefault(opts.AtLeastTimeout, DefaultAtLeastTimeout),

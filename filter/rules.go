@@ -1,6 +1,10 @@
 package filter
 
-import "github.com/sidegate/sidegate/cache"
+import (
+	"time"
+
+	"github.com/sidegate/sidegate/cache"
+)
 
 // answer is what a rule says to a check.
 type answer uint8
@@ -18,26 +22,19 @@ func is(b bool) answer {
 	return no
 }
 
-// decide asks the rules. It is the one place where they are asked: a check
-// passes no recorder, an explanation passes one and is told what every rule
-// said and which lists it read.
+// decide asks the rules. A check passes no recorder, an explanation passes one
+// and is told what every rule said and which lists it read.
 func (f *Filter) decide(check *Check, rec *recorder) Decision {
-	app := f.apps[check.App]
-	switch {
-	case app == nil:
-		return undecided(CauseUnknownApp)
-	case check.RoomType < Direct || check.RoomType > Open:
-		return undecided(CauseInvalidRoomType)
-	}
-	e := evaluation{
-		filter: f, app: app, room: &app.rooms[check.RoomType], check: check, rec: rec,
-		now: f.cache.Now(),
+	e := evaluation{rec: rec}
+	if why := e.begin(f, check, f.cache.Now()); why != CauseNone {
+		return undecided(why)
 	}
 	return e.decide()
 }
 
-// decide is the order of the rules; the first that matches decides. The rule
-// behind a case is asked only if none before it matched, so a list is read only
+// decide is the order of the rules; the first that matches decides. It is the one
+// place where they are asked: by checks, fan-outs, batches and explanations alike.
+// The rule behind a case is asked only if none before it matched, so a list is read only
 // when a rule that needs it has its turn.
 //
 // A rule that cannot be answered does not match, and the ones after it are
@@ -90,12 +87,12 @@ func (e *evaluation) bannedInRoom() answer {
 	if e.check.Room == "" {
 		return no
 	}
-	banned, ok := e.list(cache.KindRoom, e.check.Room)
-	if !ok {
+	ban := &e.sender.ban
+	if !e.read(ban, listName{cache.KindRoom, e.check.Room}, e.check.Sender) {
 		e.banUnknown = true
 		return unknown
 	}
-	return is(banned.Contains(e.check.Sender))
+	return is(e.has(ban, e.check.Sender))
 }
 
 func (e *evaluation) roomNotFiltered() answer { return is(e.room.onBlock == OnBlockDeliver) }
@@ -104,43 +101,46 @@ func (e *evaluation) notOnAllowlist() answer {
 	if !e.room.allowlist {
 		return no
 	}
-	blocks, ok := e.recipientBlocks()
-	if !ok {
+	if !e.readRecipient() {
 		return unknown
 	}
-	if !blocks.Allowlist() {
+	if !e.recipient.view.Allowlist() {
 		return no
 	}
-	allowed, ok := e.list(cache.KindAllow, e.check.Recipient)
-	if !ok {
+	var allowed reading
+	if !e.read(&allowed, listName{cache.KindAllow, e.check.Recipient}, e.check.Sender) {
 		return unknown
 	}
-	return is(!allowed.Contains(e.check.Sender))
+	return is(!e.has(&allowed, e.check.Sender))
 }
 
 func (e *evaluation) recipientBlockedSender() answer {
-	blocks, ok := e.recipientBlocks()
-	if !ok {
+	if !e.readRecipient() {
 		return unknown
 	}
-	return is(!e.asleep(blocks) && blocks.Contains(e.check.Sender))
+	return is(!e.asleep(&e.recipient) && e.has(&e.recipient, e.check.Sender))
+}
+
+// readRecipient reads the recipient's block list; false: it is unknown.
+func (e *evaluation) readRecipient() bool {
+	return e.read(&e.recipient, listName{cache.KindBlock, e.check.Recipient}, e.check.Sender)
 }
 
 func (e *evaluation) senderBlockedRecipient() answer {
 	if !e.room.twoWay {
 		return no
 	}
-	blocks, ok := e.list(cache.KindBlock, e.check.Sender)
-	if !ok {
+	blocks := &e.sender.blocks
+	if !e.read(blocks, listName{cache.KindBlock, e.check.Sender}, e.check.Recipient) {
 		return unknown
 	}
-	return is(!e.asleep(blocks) && blocks.Contains(e.check.Recipient))
+	return is(!e.asleep(blocks) && e.has(blocks, e.check.Recipient))
 }
 
 // asleep reports whether the owner's blocks do not count because the owner is
 // in allowlist mode, and this is a room where that mode counts.
-func (e *evaluation) asleep(blocks cache.View) bool {
-	return e.room.allowlist && blocks.Allowlist()
+func (e *evaluation) asleep(blocks *reading) bool {
+	return e.room.allowlist && blocks.view.Allowlist()
 }
 
 // delivered ends in a plain delivery, unless a rule before could not be
@@ -202,8 +202,8 @@ func undecided(why Cause) Decision {
 
 // aged puts the age of the answer into it if it is worth a word.
 func (e *evaluation) aged(d Decision) Decision {
-	if e.age > e.filter.soft {
-		d.Stale = e.age
+	if age := time.Duration(e.now - e.asOf); age > e.filter.soft {
+		d.Stale = age
 	}
 	return d
 }
