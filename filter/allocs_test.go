@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -53,6 +54,38 @@ func TestHitsDoNotAllocate(t *testing.T) {
 				t.Errorf("not a hit: %+v", d)
 			}
 		})
+	}
+}
+
+// TestManyHitsDoNotAllocate: neither the number of recipients nor that of checks
+// costs an allocation.
+func TestManyHitsDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	f, checks := hits(t)
+	var batch []Check
+	var recipients []string
+	for _, check := range checks {
+		batch = append(batch, check)
+		recipients = append(recipients, check.Recipient)
+	}
+	batch, recipients = slices.Repeat(batch, 100), slices.Repeat(recipients, 100)
+	decisions := make([]Decision, len(batch))
+	inRoom := Check{App: one, Sender: "erin", Room: "lobby", RoomType: Direct, API: APIFanout}
+	f.CanDeliver(Check{App: one, Sender: "erin", Recipient: "dave", RoomType: Direct})
+	for name, decide := range map[string]func(){
+		"fan-out": func() { f.Fanout(inRoom, recipients, decisions) },
+		"batch":   func() { f.Batch(batch, decisions) },
+	} {
+		if n := testing.AllocsPerRun(100, decide); n != 0 {
+			t.Errorf("%s: %v allocations for %d hits", name, n, len(decisions))
+		}
+		for _, d := range decisions {
+			if d.Reason == ReasonUnknown {
+				t.Fatalf("%s: not a hit: %+v", name, d)
+			}
+		}
 	}
 }
 

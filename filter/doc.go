@@ -24,9 +24,10 @@
 //
 // # Concurrency and shutdown
 //
-// Filter and Blocks are safe for concurrent use, start nothing and need no
-// closing. A check that has to read a page waits for it in the caller's
-// goroutine.
+// Filter and Blocks are safe for concurrent use and need no closing. A check that
+// has to read a page waits for it in the caller's goroutine. A fan-out or batch
+// that has to read several waits in a bounded number of goroutines, all of which
+// have ended when it returns. Nothing else is started.
 //
 // # Allowed imports
 //

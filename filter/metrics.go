@@ -55,8 +55,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.countUnknown(factory)
 	durations := factory.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "sidegate_decision_duration_seconds",
-		Help: "Time that a decision took, without HTTP, by door. One check in 64 is timed, so its count " +
-			"is not the number of decisions. A tail in the milliseconds is pages being read from Postgres.",
+		Help: "Time that a decision took, without HTTP, by door; for fanout and batch that of all decisions of a " +
+			"request together. Of single checks one in 64 is timed, so that their count is not the number of " +
+			"decisions. A tail in the milliseconds is pages being read from Postgres.",
 		Buckets: []float64{
 			1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 1e-1,
 		},
@@ -107,7 +108,10 @@ func (m *Metrics) countUnknown(factory promauto.Factory) {
 // count counts one decision.
 func (m *Metrics) count(check *Check, d *Decision) {
 	if d.Cause != CauseNone {
-		m.countCause(d)
+		m.unknown[d.Cause].Inc()
+		if d.Degraded {
+			m.failModes[failMode(d)][d.Cause].Inc()
+		}
 	}
 	if check.RoomType < Direct || check.RoomType > Open {
 		return // a room type that is none has its cause and no row
@@ -115,17 +119,53 @@ func (m *Metrics) count(check *Check, d *Decision) {
 	m.decisions[check.API][check.RoomType][outcomeOf(d)].Inc()
 }
 
-func (m *Metrics) countCause(d *Decision) {
-	m.unknown[d.Cause].Inc()
-	if !d.Degraded {
-		return
+// tally counts the decisions of one request before they are counted together: a
+// counter is shared by all cores, ten thousand additions to it are not free.
+type tally struct {
+	decisions [Open + 1][outcomes]int
+	failModes [len(failModes)][Causes]int
+	unknown   [Causes]int
+}
+
+// add is count.
+func (t *tally) add(room RoomType, d *Decision) {
+	if d.Cause != CauseNone {
+		t.unknown[d.Cause]++
+		if d.Degraded {
+			t.failModes[failMode(d)][d.Cause]++
+		}
 	}
-	// A room that delivers what is blocked fails open under withhold too.
-	mode := OnUnknownWithhold
+	if room >= Direct && room <= Open {
+		t.decisions[room][outcomeOf(d)]++
+	}
+}
+
+// add counts what was tallied.
+func (m *Metrics) add(api API, t *tally) {
+	for room := Direct; room <= Open; room++ {
+		addAll(m.decisions[api][room][:], t.decisions[room][:])
+	}
+	for mode := range t.failModes {
+		addAll(m.failModes[mode][:], t.failModes[mode][:])
+	}
+	addAll(m.unknown[:], t.unknown[:])
+}
+
+func addAll(counters []prometheus.Counter, counts []int) {
+	for i, n := range counts {
+		if n > 0 {
+			counters[i].Add(float64(n))
+		}
+	}
+}
+
+// failMode is the mode of a degraded decision. A room that delivers what is
+// blocked fails open under withhold too.
+func failMode(d *Decision) OnUnknown {
 	if d.Deliver && d.Notify {
-		mode = OnUnknownDeliver
+		return OnUnknownDeliver
 	}
-	m.failModes[mode][d.Cause].Inc()
+	return OnUnknownWithhold
 }
 
 func (m *Metrics) observe(api API, took time.Duration) {

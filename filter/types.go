@@ -135,11 +135,15 @@ type API uint8
 
 // The doors.
 const (
-	// APINative is the native HTTP API.
+	// APINative is the native HTTP API, one decision a request.
 	APINative API = iota
+	// APIFanout is the native HTTP API, one message to many recipients.
+	APIFanout
+	// APIBatch is the native HTTP API, many decisions a request.
+	APIBatch
 )
 
-var apiNames = [...]string{APINative: "native"}
+var apiNames = [...]string{APINative: "native", APIFanout: "fanout", APIBatch: "batch"}
 
 // String returns the door as metrics spell it.
 func (a API) String() string { return apiNames[a] }
