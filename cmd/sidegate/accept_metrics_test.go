@@ -66,7 +66,7 @@ func TestAcceptMetricNames(t *testing.T) {
 // runs; no database is asked.
 func registryOfAll(t *testing.T) *prometheus.Registry {
 	t.Helper()
-	cfg, err := config.Load(config.Source{Flags: map[string]string{"postgres.url": "postgres://127.0.0.1:1/none"}})
+	cfg, err := config.Load(config.Source{Flags: everyPart("postgres://127.0.0.1:1/none")})
 	if err != nil {
 		t.Fatal(err)
 	}

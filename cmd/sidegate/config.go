@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 )
@@ -56,6 +57,9 @@ func (c *configValidateCmd) Run(p *program) error {
 	}
 	if err := cfg.CheckServe(); err != nil {
 		return usageError{err}
+	}
+	if _, err := newAccess(cfg, nil, slog.New(slog.DiscardHandler)); err != nil {
+		return err
 	}
 	for _, w := range cfg.Warnings {
 		p.say("warning: %s", w)

@@ -27,6 +27,7 @@ type sidegate struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 
+	access   access
 	store    *upstream
 	cache    *cache.Cache
 	follower *blocksync.Follower
@@ -46,6 +47,10 @@ type open struct {
 // runs and nothing is bound yet; on an error nothing is left behind.
 func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, doors open) (*sidegate, error) {
 	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build())}
+	var err error
+	if s.access, err = newAccess(cfg, s.registry, log); err != nil {
+		return nil, err
+	}
 	store, err := postgres.Open(ctx, postgres.Options{
 		URL: cfg.Postgres.URL, Metrics: postgres.NewMetrics(s.registry), Logger: log,
 	})
@@ -93,8 +98,8 @@ func (s *sidegate) buildDoors(doors open) error {
 		if err != nil {
 			return err
 		}
-		if s.check, err = s.door(s.cfg.Check.Listen, s.cfg.Check.Tokens, func(o server.Options) (*server.Listener, error) {
-			return server.NewCheck(decide, o)
+		if s.check, err = server.NewCheck(decide, server.Options{
+			Listen: addresses(s.cfg.Check.Listen), Auth: s.access.check, Logger: s.log,
 		}); err != nil {
 			return err
 		}
@@ -106,10 +111,9 @@ func (s *sidegate) buildDoors(doors open) error {
 		if err != nil {
 			return err
 		}
-		httpMetrics := server.NewMetrics(s.registry)
-		if s.api, err = s.door(s.cfg.API.Listen, s.cfg.API.Tokens, func(o server.Options) (*server.Listener, error) {
-			o.Open, o.Metrics = doors.api, httpMetrics
-			return server.NewAPI(lists, o)
+		if s.api, err = server.NewAPI(lists, server.Options{
+			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api,
+			Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
 		}); err != nil {
 			return err
 		}
@@ -120,24 +124,13 @@ func (s *sidegate) buildDoors(doors open) error {
 	return s.buildOps()
 }
 
-func (s *sidegate) door(listen []config.Address, tokens []config.Token, make func(server.Options) (*server.Listener, error)) (*server.Listener, error) {
-	auth, err := authenticator(tokens)
-	if err != nil {
-		return nil, err
-	}
-	return make(server.Options{Listen: addresses(listen), Auth: auth, Logger: s.log})
-}
-
 func (s *sidegate) buildOps() error {
 	if len(s.cfg.Ops.Listen) == 0 {
 		return nil
 	}
-	auth, err := authenticator(s.cfg.Ops.Tokens)
-	if err != nil {
-		return err
-	}
+	var err error
 	s.ops, err = metrics.NewOps(metrics.OpsOptions{
-		Listen: addresses(s.cfg.Ops.Listen), Gatherer: s.registry, Build: build(), Auth: auth, Logger: s.log,
+		Listen: addresses(s.cfg.Ops.Listen), Gatherer: s.registry, Build: build(), Auth: s.access.ops, Logger: s.log,
 		Started: []metrics.Probe{{Name: "sync", Check: s.synced}, {Name: "limits", Check: s.limited}},
 		Ready:   []metrics.Probe{{Name: "snapshot", Check: s.usable}},
 	})
@@ -196,6 +189,10 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)
 	}
+	if s.access.signed != nil {
+		// As long as anybody may ask who somebody is.
+		upkeep = append(upkeep, s.access.signed.Run)
+	}
 	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run})
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -210,24 +207,4 @@ func addresses(listen []config.Address) []border.Address {
 		out[i] = border.Address(a)
 	}
 	return out
-}
-
-// authenticator makes what knows the tokens of a listener; it opens files.
-func authenticator(tokens []config.Token) (border.Authenticator, error) {
-	out := make([]border.Token, len(tokens))
-	for i, t := range tokens {
-		hash, err := t.Hash()
-		if err != nil {
-			return nil, usageError{err}
-		}
-		out[i] = border.Token{Name: t.Name, SHA256: hash, Apps: t.Apps}
-		for _, name := range t.Scopes {
-			scope, ok := border.ParseScope(string(name))
-			if !ok {
-				return nil, usageError{fmt.Errorf("token %s: %q is no scope", t.Name, name)}
-			}
-			out[i].Scopes |= scope
-		}
-	}
-	return border.NewTokens(out), nil
 }

@@ -54,6 +54,7 @@ func (c *Config) check() (faults []error) {
 	faults = append(faults, c.checkTokens()...)
 	if c.API.JWT != nil {
 		faults = append(faults, c.API.JWT.check(c.at("api", "jwt"))...)
+		c.warnAudience()
 	}
 	return append(faults, c.checkApps()...)
 }
@@ -104,6 +105,10 @@ func (c *Config) checkTokens() (faults []error) {
 				faults = append(faults, fmt.Errorf("%s: token %q is for the app %q, which is not configured: did you mean %q?",
 					c.at(l.name, "tokens"), t.Name, app, best))
 			}
+			if l.name != "ops" && len(t.Scopes) == 1 && t.Scopes[0] == ScopeUser {
+				c.Warnings = append(c.Warnings, fmt.Sprintf("%s: token %q has the scope user alone and names no user, so it opens nothing; only a signed token names one",
+					c.at(l.name, "tokens"), t.Name))
+			}
 			if l.name == "ops" && !slices.Contains(t.Scopes, ScopeStaff) {
 				c.Warnings = append(c.Warnings, fmt.Sprintf("%s: token %q has no scope staff, so it opens nothing on the ops listener",
 					c.at(l.name, "tokens"), t.Name))
@@ -126,4 +131,12 @@ func (c *Config) checkApps() (faults []error) {
 		faults = append(faults, owners.add(name, app.Dialects)...)
 	}
 	return faults
+}
+
+// warnAudience: whoever publishes keys signs tokens for more services than this
+// one, and each of those services could use them here.
+func (c *Config) warnAudience() {
+	if j := c.API.JWT; j.Secret == "" && j.Audience == "" {
+		c.Warnings = append(c.Warnings, "api.jwt has no audience, so that tokens which its issuer made for other services are taken as well")
+	}
 }

@@ -23,12 +23,12 @@ func listenerKeys() []*Key {
 	keys = append(keys, opsKeys()...)
 	keys = append(keys, jwtKeys("api.jwt")...)
 	return append(keys,
-		&Key{Path: "api.jwt.app_claim", kind: textKind, Default: "app", Doc: "The claim that names the app."},
-		&Key{Path: "api.jwt.scope_claim", kind: textKind, Default: "scope", Doc: "The claim that names the scopes."},
+		&Key{Path: "api.jwt.app_claim", kind: textKind, Default: "app", Doc: "The claim that names the app, or a list of apps. A signed token without it is for no app."},
+		&Key{Path: "api.jwt.scope_claim", kind: textKind, Default: "scope", Doc: "The claim that names the scopes (user, app, staff), as a list or with spaces between them; others are ignored. A signed token without it may do nothing."},
 		&Key{Path: "api.jwt.max_age", kind: durationKind(0, 3650*day), Default: 0,
-			Doc: "The oldest token that is taken, by its iat; 0 = any that has not expired."},
-		&Key{Path: "api.rate.per_app", kind: countKind, Default: 0, Doc: "Requests a second that one app may make; 0 = no limit."},
-		&Key{Path: "api.rate.per_owner", kind: countKind, Default: 0, Doc: "Requests a second about the lists of one owner; 0 = no limit."},
+			Doc: "How long ago a signed token may have been issued, by its iat; 0 = any that has not expired."},
+		&Key{Path: "api.rate.per_app", kind: countKind, Default: 0, Doc: "Requests a second that one app may make to the api listener; 0 = no limit. More are answered 429. The count is each process's own."},
+		&Key{Path: "api.rate.per_owner", kind: countKind, Default: 0, Doc: "Requests a second about the lists of one owner of an app; 0 = no limit."},
 	)
 }
 
@@ -47,10 +47,10 @@ func opsKeys() []*Key {
 // jwtKeys are the keys that say how a signed token is verified.
 func jwtKeys(group string) []*Key {
 	return []*Key{
-		{Path: group + ".jwks_url", kind: webKind, Doc: "Where the keys are fetched: https, or http on loopback. One of jwks_url, jwks_file, public_key and secret."},
-		{Path: group + ".jwks_file", kind: textKind, Doc: "A file with the keys as a JWK set."},
-		{Path: group + ".public_key", kind: textKind, Doc: "One public key, in PEM."},
-		{Path: group + ".secret", kind: secretKind, Doc: "One shared secret, for the HS algorithms."},
+		{Path: group + ".jwks_url", kind: webKind, Doc: "Where the keys are fetched: https, or http on loopback, without redirects. One of jwks_url, jwks_file, public_key and secret."},
+		{Path: group + ".jwks_file", kind: textKind, Doc: "A file with the keys as a JWK set; it is read again every ten minutes."},
+		{Path: group + ".public_key", kind: textKind, Doc: "One public key or certificate, in PEM."},
+		{Path: group + ".secret", kind: secretKind, Doc: "One shared secret, for the HS algorithms, with at least as many bytes as the hash: 32 for HS256."},
 		{Path: group + ".algorithms", kind: textsKind, Default: []any{},
 			Doc: "The algorithms that are accepted. Empty = HS256 with a secret, otherwise RS256, ES256 and EdDSA. A secret and a public key never share one: whoever knows the public key could sign."},
 		{Path: group + ".issuer", kind: textKind, Default: "", Doc: "What iss must be; empty = not looked at."},

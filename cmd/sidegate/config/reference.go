@@ -47,7 +47,7 @@ func sectionOf(path string) string {
 	case path == "apps.*.known_users", path == "apps.*.invitations":
 		return "Users and invitations of an app" + later
 	case strings.HasPrefix(path, "api.jwt."), strings.HasPrefix(path, "api.rate."):
-		return "Signed tokens and rates of the api listener" + later
+		return "Signed tokens and rates of the api listener"
 	case strings.HasPrefix(path, "apps."):
 		return "Apps"
 	case strings.HasPrefix(path, "check."), strings.HasPrefix(path, "api."), strings.HasPrefix(path, "ops."), path == "insecure":

@@ -49,3 +49,21 @@ func TestOpsTokenWithoutStaff(t *testing.T) {
 		t.Errorf("warnings: %q", c.Warnings)
 	}
 }
+
+// TestWarnings: what is allowed and probably not meant is said, without secrets.
+func TestWarnings(t *testing.T) {
+	const public = "api: {jwt: {jwks_url: 'https://e.com/k'"
+	for _, tc := range []struct{ file, warning string }{
+		{"api: {tokens: [{name: app, token: t, scopes: [user]}]}", `token "app" has the scope user alone and names no user`},
+		{"check: {tokens: [{name: app, token: t, scopes: [user]}]}", "opens nothing"},
+		{"api: {tokens: [{name: app, token: t, scopes: [user, app]}]}", ""},
+		{public + "}}", "api.jwt has no audience"},
+		{public + ", audience: sidegate}}", ""},
+		{"api: {jwt: {secret: s3cret}}", ""},
+	} {
+		got := strings.Join(load(t, Source{File: write(t, tc.file)}).Warnings, "\n")
+		if tc.warning == "" && got != "" || !strings.Contains(got, tc.warning) || strings.Contains(got, "s3cret") {
+			t.Errorf("%s\ngot  %q\nwant %q", tc.file, got, tc.warning)
+		}
+	}
+}

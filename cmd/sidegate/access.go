@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/filter/server/jwtauth"
+	"github.com/sidegate/sidegate/metrics/border"
+)
+
+// access says who may enter which listener; an Authenticator is nil if nobody was
+// given a credential for it.
+type access struct {
+	check, api, ops border.Authenticator
+	signed          *jwtauth.Authenticator // nil if no signed token is taken
+}
+
+// newAccess reads every credential of the configuration; it opens files, starts
+// nothing and asks no URL. Signed tokens are for users, servers and staff: they
+// open the api listener and, with the scope staff, ops. The check listener has
+// one client, which needs no identity provider in its path.
+func newAccess(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) (access, error) {
+	var a access
+	var signed border.Authenticator
+	if cfg.API.JWT != nil {
+		var err error
+		if a.signed, err = newSigned(cfg, reg, log); err != nil {
+			return access{}, usageError{fmt.Errorf("api.jwt: %w", err)}
+		}
+		signed = a.signed // only here: a nil pointer in the interface would not be nil
+	}
+	for _, door := range []struct {
+		name   border.Door
+		tokens []config.Token
+		signed border.Authenticator
+		auth   *border.Authenticator
+	}{
+		{border.DoorCheck, cfg.Check.Tokens, nil, &a.check},
+		{border.DoorAPI, cfg.API.Tokens, signed, &a.api},
+		{border.DoorOps, cfg.Ops.Tokens, signed, &a.ops},
+	} {
+		tokens, err := hashed(door.tokens)
+		if err != nil {
+			return access{}, usageError{fmt.Errorf("%s.tokens: %w", door.name, err)}
+		}
+		// Tokens first: a hash is compared in a moment, a signature is not.
+		*door.auth = border.FirstOf(border.NewTokens(tokens), door.signed)
+	}
+	return a, nil
+}
+
+func newSigned(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) (*jwtauth.Authenticator, error) {
+	c := cfg.API.JWT
+	return jwtauth.New(jwtauth.Options{
+		JWKSURL: c.JWKSURL, JWKSFile: c.JWKSFile, PublicKey: c.PublicKey, Secret: c.Secret,
+		Algorithms: c.Algorithms, Issuer: c.Issuer, Audience: c.Audience,
+		UserClaim: c.UserClaim, AppClaim: c.AppClaim, ScopeClaim: c.ScopeClaim, MaxAge: c.MaxAge,
+		PlainIDs: cfg.Log.UserIDs == "plain", Metrics: jwtauth.NewMetrics(reg), Logger: log,
+	})
+}
+
+// hashed converts what the configuration says of tokens.
+func hashed(tokens []config.Token) ([]border.Token, error) {
+	out := make([]border.Token, len(tokens))
+	for i, t := range tokens {
+		hash, err := t.Hash()
+		if err != nil {
+			return nil, err
+		}
+		out[i] = border.Token{Name: t.Name, SHA256: hash, Apps: t.Apps}
+		for _, name := range t.Scopes {
+			scope, ok := border.ParseScope(string(name))
+			if !ok {
+				return nil, fmt.Errorf("token %s: %q is no scope", t.Name, name)
+			}
+			out[i].Scopes |= scope
+		}
+	}
+	return out, nil
+}
