@@ -30,6 +30,7 @@ type grammar struct {
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a probe of a running sidegate; for containers without curl."`
 	Migrate     migrateCmd     `cmd:"" help:"Make, remove or compare the schema in the database."`
 	Config      configCmd      `cmd:"" help:"Print or check the configuration."`
+	Token       tokenCmd       `cmd:"" help:"Make a token, and the hash of it that the configuration needs."`
 	VersionCmd  versionCmd     `cmd:"" name:"version" help:"Print the version."`
 	Docs        docsCmd        `cmd:"" hidden:"" help:"Write the generated pages of the reference."`
 }
@@ -53,6 +54,7 @@ Exit codes: 0 done, or allowed · 1 withheld (check --exit-code) · 2 wrong usag
 // environment, the clock or the streams of the process elsewhere, so a test runs
 // a whole command line without a process.
 type program struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	environ        []string // as os.Environ returns it
 	now            func() time.Time
@@ -80,7 +82,7 @@ func execute(args []string) int {
 	// The first signal asks for an orderly end. From then on signals have
 	// their default again, so that a second one ends a process that hangs.
 	context.AfterFunc(ctx, stop)
-	return run(ctx, args, &program{stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), now: time.Now})
+	return run(ctx, args, &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), now: time.Now})
 }
 
 // run parses a command line, carries it out until it is done or ctx ends, and
