@@ -168,7 +168,16 @@ var strangeRequests = func() []func(id string) (method, door, path string) {
 		func(id string) (string, string, string) {
 			return http.MethodGet, "check", question{sender: "s", recipient: "r", room: id}.path()
 		},
+		func(id string) (string, string, string) {
+			return http.MethodGet, "api", strings.TrimSuffix(listPath("default", "o"+id), "/blocks") + "/blocked-by"
+		},
+		func(id string) (string, string, string) {
+			return http.MethodGet, "api", strings.TrimSuffix(listPath("default", "o"+id), "/blocks") + "/history?target=" + url.QueryEscape("t"+id)
+		},
 		func(id string) (string, string, string) { return http.MethodGet, "ops", "/" + url.PathEscape(id) },
+		func(id string) (string, string, string) {
+			return http.MethodGet, "ops", "/v1/explain?room_type=direct&sender=" + url.QueryEscape(id)
+		},
 	}
 	for len(kinds) < 100 {
 		kinds = append(kinds, decision("direct"), decision("group"), decision("open"))

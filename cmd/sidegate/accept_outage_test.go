@@ -49,6 +49,9 @@ func TestAcceptOutage(t *testing.T) {
 	}
 	tiny.probes(http.StatusOK)
 	late.probes(http.StatusServiceUnavailable)
+	if a := late.get("ops", "/startupz"); a.status != http.StatusServiceUnavailable {
+		t.Errorf("/startupz before there was a database: %v", a)
+	}
 	checkStoreProblem(t, late.must(http.MethodPut, "api", blockPath("default", "bob", "carol")))
 
 	if err := postgres.Start(t.Context()); err != nil {
