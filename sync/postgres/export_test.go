@@ -7,7 +7,12 @@ func SetMaxChanges(s *Store, n int) { s.maxChanges = n }
 const (
 	PollSQL = pollSQL
 	LoadSQL = loadSQL
+
+	BlockedBySQL = blockedBySQL
 )
+
+// HistorySQL is the statement that reads the intervals of a list, or of a pair.
+func HistorySQL(pair bool) string { return historyStatement(pair) }
 
 // ParseURL reports what [Open] says about a connection string.
 func ParseURL(dsn string) error {

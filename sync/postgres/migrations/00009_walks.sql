@@ -14,8 +14,8 @@ alter table sidegate.history add column id bigint not null generated always as i
 -- The end no longer leads: intervals of a pair are read from the newest beginning
 -- on, and the few that began before an instant are looked through for their end.
 drop index sidegate.history_pair;
-create index history_pair on sidegate.history (app, kind, owner, target, blocked_at, id);
-create index history_list on sidegate.history (app, kind, owner, blocked_at, target, id);
+create index history_pair on sidegate.history (app, kind, owner, target, blocked_at desc, id);
+create index history_list on sidegate.history (app, kind, owner, blocked_at desc, target desc, id);
 
 update sidegate.meta set schema_version = 9;
 
