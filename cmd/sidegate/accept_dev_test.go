@@ -157,20 +157,24 @@ func (d *dev) remains() (left []string) {
 		}
 		addresses = append(addresses, u.Host)
 	}
-	left = slices.DeleteFunc(addresses, isFree)
-	// There is no such list but on Linux; elsewhere the port of Postgres has
-	// to do.
+	return append(slices.DeleteFunc(addresses, isFree), processesIn(d.t, filepath.Join(d.dir, ".sidegate"))...)
+}
+
+// processesIn lists the processes that work in a directory. There is no such
+// list but on Linux; elsewhere the port of Postgres has to do.
+func processesIn(t *testing.T, dir string) (found []string) {
+	t.Helper()
 	links, err := filepath.Glob("/proc/[0-9]*/cwd")
 	if err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, link := range links {
 		// Who has ended meanwhile, or is another's, is not ours.
-		if cwd, err := os.Readlink(link); err == nil && strings.HasPrefix(cwd, filepath.Join(d.dir, ".sidegate")) {
-			left = append(left, link+" → "+cwd)
+		if cwd, err := os.Readlink(link); err == nil && strings.HasPrefix(cwd, dir) {
+			found = append(found, link+" → "+cwd)
 		}
 	}
-	return left
+	return found
 }
 
 func isFree(address string) bool {

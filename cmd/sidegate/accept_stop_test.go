@@ -2,13 +2,18 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/sidegate/sidegate/sync/postgres/pgtest"
 )
 
 // TestAcceptStopDuringAWrite stops the program while the database is in the
@@ -41,6 +46,42 @@ func TestAcceptStopDuringAWrite(t *testing.T) {
 	}
 	if got := psql(t, dsn, "SELECT owner, target FROM sidegate.block"); got != "bob|alice" {
 		t.Errorf("the database holds %q", got)
+	}
+}
+
+// TestAcceptStopWhileStarting: who stops the program before it has started finds
+// that nothing is wrong, and nothing left.
+func TestAcceptStopWhileStarting(t *testing.T) {
+	t.Parallel()
+	dir := pgtest.Dir(t)
+	dev := start(t, dir, anyPort, "dev")
+	dev.printed(&dev.stdout, regexp.MustCompile("Starting a private Postgres"))
+	dev.interrupt()
+
+	// A database that takes the connection and says nothing.
+	silent, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	serve := start(t, dir, anyPort, "serve", "--postgres-url", "postgres://"+silent.Addr().String()+"/sidegate?sslmode=disable")
+	if err := silent.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	serve.signal(syscall.SIGTERM)
+
+	for _, p := range []*process{dev, serve} {
+		if code := p.wait(); code != exitOK || p.stderr.String() != "" {
+			t.Errorf("%v: exit code %d", p.cmd.Args, code)
+		}
+	}
+	if left := processesIn(t, dir); len(left) > 0 {
+		t.Errorf("still there: %v", left)
 	}
 }
 

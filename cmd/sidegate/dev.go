@@ -29,7 +29,7 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 	var private *privateDatabase
 	if cfg.Postgres.URL == "" {
 		if private, err = startPrivate(ctx, p, c.DataDir); err != nil {
-			return err
+			return unlessStopped(ctx, err)
 		}
 		defer func() {
 			err = errors.Join(err, private.stop(ctx))
@@ -38,7 +38,7 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 		cfg.Postgres.URL = private.DSN("postgres")
 	}
 	if err := postgres.Up(ctx, cfg.Postgres.URL); err != nil {
-		return storeError{err}
+		return unlessStopped(ctx, storeError{err})
 	}
 	token := rand.Text()
 	cfg.Ops.Tokens = append(cfg.Ops.Tokens, config.Token{
@@ -51,7 +51,7 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 	s.store.own = private != nil
 	if err := s.beginDev(ctx); err != nil {
 		s.store.Close()
-		return err
+		return unlessStopped(ctx, err)
 	}
 	return s.runDev(ctx, p, private, token)
 }

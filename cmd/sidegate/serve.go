@@ -27,7 +27,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	}
 	if err := s.begin(ctx); err != nil {
 		s.store.Close()
-		return err
+		return unlessStopped(ctx, err)
 	}
 	log.Info("sidegate serves", "version", build().Version, "listeners", s.status().Listeners)
 	defer log.Info("sidegate has stopped")
@@ -52,6 +52,16 @@ func (s *sidegate) begin(ctx context.Context) error {
 		s.log.Warn("the database does not answer; starting without it", slog.Any("error", err))
 	}
 	return s.bind()
+}
+
+// unlessStopped returns the error that a step of the start ended with, nil if a
+// signal came: the step then failed because it was broken off, and whoever asked
+// for the end is not told that something is wrong with the database.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func allLocal(listen []config.Address) bool {
