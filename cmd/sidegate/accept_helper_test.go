@@ -107,6 +107,9 @@ var anyPort = []string{
 
 const apiToken = "token-of-the-acceptance-tests"
 
+// disaster is what Go itself prints when a program is wrong.
+var disaster = regexp.MustCompile(`(?m)^(WARNING: DATA RACE|panic: .*|fatal error: .*)$`)
+
 // start runs the program in a directory, with nothing of our own environment
 // that configures it. The process is gone when the test ends.
 func start(t *testing.T, dir string, environ []string, args ...string) *process {
@@ -133,6 +136,9 @@ func start(t *testing.T, dir string, environ []string, args ...string) *process 
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // most have ended
 		<-p.ended
+		if bad := disaster.FindString(p.stderr.String()); bad != "" {
+			t.Errorf("the program had a %s", bad)
+		}
 		if t.Failed() {
 			t.Logf("sidegate %s printed:\n%s%s", strings.Join(args, " "), &p.stdout, &p.stderr)
 		}

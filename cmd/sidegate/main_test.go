@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/sidegate/sidegate/sync/postgres/pgtest"
 )
 
@@ -19,7 +21,16 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asSidegate) == "1" {
 		os.Exit(execute(os.Args[1:]))
 	}
-	pgtest.Main(m)
+	pgtest.Main(m,
+		// fasthttp keeps one goroutine per process, for ever, that formats the Date
+		// header once a second.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		// The program that the acceptance tests have built goes after the last of
+		// them.
+		goleak.Cleanup(func(code int) {
+			removeBuilt()
+			os.Exit(code)
+		}))
 }
 
 // outcome is what a command line did.
