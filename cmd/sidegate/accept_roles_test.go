@@ -111,14 +111,25 @@ func TestAcceptRoleForSQL(t *testing.T) {
 	}
 }
 
-// TestAcceptServerThatMayOnlyRead: without sidegate_write the process answers
-// decisions, takes no write, and says at its start that it is not ready.
-func TestAcceptServerThatMayOnlyRead(t *testing.T) {
+// TestAcceptMissingRights: without sidegate_read nothing is known; without
+// sidegate_write decisions are answered, no write is taken, and the start is not
+// over. A grant helps a process that runs already.
+func TestAcceptMissingRights(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
-	s := startSidecar(t, login(t, dsn, "reader_", "sidegate_read"), "")
+	poor := login(t, dsn, "poor_", "pg_monitor") // which is nothing of ours
+	s := startSidecar(t, poor, "")
 	psql(t, dsn, "INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'bob', 'alice')")
-	s.enforced(question{sender: "alice", recipient: "bob"}, dropped)
+	q := question{sender: "alice", recipient: "bob"}
+	if a := s.get("check", q.path()); !a.unknown() {
+		t.Errorf("without any right: %v", a)
+	}
+	u, err := url.Parse(poor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	psql(t, dsn, "GRANT sidegate_read TO "+u.User.Username())
+	s.enforced(q, dropped)
 	a := s.must(http.MethodPut, "api", blockPath("default", "bob", "carl"))
 	if a.status != http.StatusServiceUnavailable || a.problem(t) != "store_unavailable" || strings.Contains(a.body, "permission") {
 		t.Errorf("a write: %v", a)
@@ -129,6 +140,8 @@ func TestAcceptServerThatMayOnlyRead(t *testing.T) {
 	if !strings.Contains(s.stderr.String(), "permission denied") {
 		t.Error("the log does not say why")
 	}
+	psql(t, dsn, "GRANT sidegate_write TO "+u.User.Username())
+	s.ready().block("default", "bob", "carl")
 }
 
 // TestAcceptMigrationsWithTheirRole: whoever is a member of sidegate_ddl migrates

@@ -58,7 +58,7 @@ var kinds = map[Code]kind{
 	"invalid_revision":   {400, "The revision is not one of ours, or of another app", false},
 	"invalid_cursor":     {400, "The cursor is not one of ours, or of another list", false},
 	"invalid_limit":      {400, "The limit is out of its range", false},
-	"conflicting_batch":  {400, "An id is both to be added and to be removed", false},
+	"conflicting_batch":  {400, "A batch names an id twice", false},
 
 	CodeUnauthenticated: {401, "A valid credential is required", false},
 	CodeForbidden:       {403, "The credential does not allow this", false},
