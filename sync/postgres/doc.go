@@ -43,6 +43,13 @@
 // P7. An error tells what is stored. Unless the code is
 // [filter.CodeOutcomeUnknown], nothing is.
 //
+// P8. Reading on behind a place neither repeats nor loses what was there all the
+// time. What an order sorts by never changes: created_at and place cannot be
+// updated, and an interval has the same beginning before and after it ends.
+// Between intervals that even began at one instant the id decides, which is given
+// at the end; the one under way comes after all of them, so that its own end
+// leaves it where it is. Nothing is ever counted off from the top.
+//
 // # Poolers
 //
 // Every call is one statement outside a transaction block and leaves nothing in
