@@ -18,10 +18,12 @@ import (
 // The times and sizes of the ops listener. WriteTimeout is above the 30 s that a
 // CPU profile takes by default; net/http/pprof refuses a profile beyond it.
 const (
-	readTimeout    = 5 * time.Second
-	writeTimeout   = 60 * time.Second
-	idleTimeout    = 60 * time.Second
-	maxHeaderBytes = 8 << 10
+	readTimeout  = 5 * time.Second
+	writeTimeout = 60 * time.Second
+	idleTimeout  = 60 * time.Second
+	// net/http adds 4 kB to what it is told, so that this makes 8 kB of request
+	// line and header, as on the other listeners.
+	maxHeaderBytes = 4 << 10
 
 	// DrainTimeout is how long requests under way may take once the context
 	// of Run has ended.
@@ -69,6 +71,7 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 	o.server = &http.Server{
 		Handler: http.HandlerFunc(o.serve), ErrorLog: errorLog, MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is no path of ours
 	}
 	o.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
 		// A collector that fails must not hide what the others say.
@@ -126,6 +129,15 @@ func (o *Ops) staff(r *http.Request) (who *border.Principal, p border.Problem, o
 // serve answers what no pattern takes with a problem document, in place of the
 // plain text of ServeMux.
 func (o *Ops) serve(w http.ResponseWriter, r *http.Request) {
+	if p, ok := checkFraming(r); !ok {
+		w.Header().Set("Connection", "close") // what follows on it may be anything
+		writeProblem(w, p)
+		return
+	}
+	if path := r.URL.EscapedPath(); !exact(path) {
+		writeProblem(w, border.NoSuchPath(border.DoorOps, path))
+		return
+	}
 	unmatched, pattern := o.mux.Handler(r)
 	if pattern != "" {
 		o.mux.ServeHTTP(w, r)
