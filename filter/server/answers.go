@@ -45,21 +45,58 @@ func index(b bool) int {
 // own buffer.
 func writeDecision(resp *fasthttp.Response, d *filter.Decision) {
 	resp.Header.SetContentTypeBytes(jsonType)
-	body := answers[index(d.Deliver)][index(d.Notify)][d.Action][d.Reason]
 	if d.Stale == 0 && !d.Degraded {
-		resp.SetBodyRaw(body)
+		resp.SetBodyRaw(answerOf(d))
 		return
 	}
 	var buf [192]byte
-	b := append(buf[:0], body[:len(body)-1]...)
-	if d.Stale > 0 {
-		b = append(b, `,"stale_ms":`...)
-		b = strconv.AppendInt(b, max(d.Stale.Milliseconds(), 1), 10)
+	resp.AppendBody(appendDecision(append(buf[:0], '{'), d))
+}
+
+func answerOf(d *filter.Decision) []byte {
+	return answers[index(d.Deliver)][index(d.Notify)][d.Action][d.Reason]
+}
+
+// appendOneOf appends a decision that has others beside it. One that is unknown
+// says no more than that: there is nothing to act on.
+func appendOneOf(b []byte, d *filter.Decision) []byte {
+	if d.Unknown() {
+		return append(b, `"reason":"unknown"}`...)
 	}
+	return appendDecision(b, d)
+}
+
+// appendDecision appends the members of a decision and the closing brace.
+func appendDecision(b []byte, d *filter.Decision) []byte {
+	body := answerOf(d)
+	b = append(b, body[1:len(body)-1]...)
+	b = appendAge(b, d.Stale)
 	if d.Degraded {
 		b = append(b, `,"degraded":true`...)
 	}
-	resp.AppendBody(append(b, '}'))
+	return append(b, '}')
+}
+
+// appendAge appends the age of an answer if it is worth a word.
+func appendAge(b []byte, stale time.Duration) []byte {
+	if stale == 0 {
+		return b
+	}
+	b = append(b, `,"stale_ms":`...)
+	return strconv.AppendInt(b, max(stale.Milliseconds(), 1), 10)
+}
+
+// appendString appends a valid id as a JSON string: it has no control characters,
+// so that only two bytes need an escape.
+func appendString(b []byte, id string) []byte {
+	b = append(b, '"')
+	for i := range len(id) {
+		if c := id[i]; c == '"' || c == '\\' {
+			b = append(b, '\\')
+		}
+		b = append(b, id[i])
+	}
+	return append(b, '"')
 }
 
 // writeVerdict answers ?status=1, which proxies ask with: they look at the

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/sidegate/sidegate/filter"
@@ -32,8 +33,37 @@ var argumentNames = [arguments]string{
 	argStatus: "status", argVerify: "verify",
 }
 
-// knownArguments is what a mistyped name is answered with.
-var knownArguments = strings.Join(argumentNames[:], ", ")
+// argumentSet is the arguments that a request, or a part of it, takes.
+type argumentSet uint16
+
+// setOf returns the set of all arguments but some.
+func setOf(but ...argument) argumentSet {
+	set := argumentSet(1<<arguments - 1)
+	for _, a := range but {
+		set &^= 1 << a
+	}
+	return set
+}
+
+func (s argumentSet) has(a argument) bool { return s&(1<<a) != 0 }
+
+// names is what a mistyped name is answered with: the arguments, and what else
+// may stand beside them.
+func (s argumentSet) names(others ...string) string {
+	names := others
+	for a, name := range argumentNames {
+		if s.has(argument(a)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+var (
+	checkArguments = setOf()
+	knownArguments = checkArguments.names()
+)
 
 // argumentOf finds an argument by name. The switch compiles to a few compares
 // on length and bytes; a map would hash.
@@ -75,11 +105,11 @@ const defaultApp = "default"
 // question is the arguments of one decision as they came in, decoded and
 // borrowed. It lives on the stack of the handler.
 type question struct {
-	given  uint16 // bit per argument
+	given  argumentSet
 	values [arguments]string
 }
 
-func (q *question) has(a argument) bool { return q.given&(1<<a) != 0 }
+func (q *question) has(a argument) bool { return q.given.has(a) }
 
 func (q *question) set(a argument, value string) {
 	q.given |= 1 << a
@@ -92,15 +122,25 @@ func (q *question) yes(a argument) bool { return q.values[a] == "1" }
 // app is only named here; whether it is there, and open to the caller, is asked
 // by the caller.
 func (q *question) check() (filter.Check, error) {
+	c, err := q.message()
+	if err != nil {
+		return c, err
+	}
+	c.Recipient = q.values[argRecipient]
+	return c, q.checkID(argRecipient)
+}
+
+// message is check without the recipient.
+func (q *question) message() (filter.Check, error) {
 	c := filter.Check{
-		App: defaultApp, Sender: q.values[argSender], Recipient: q.values[argRecipient], Room: q.values[argRoom],
+		App: defaultApp, Sender: q.values[argSender], Room: q.values[argRoom],
 		FromServer: q.has(argOrigin), Verify: q.yes(argVerify), NotifyBlocked: q.yes(argNotifyBlocked),
 		API: filter.APINative,
 	}
 	if q.has(argApp) {
 		c.App = q.values[argApp]
 	}
-	for _, a := range [...]argument{argSender, argRecipient, argRoom} {
+	for _, a := range [...]argument{argSender, argRoom} {
 		if err := q.checkID(a); err != nil {
 			return c, err
 		}
@@ -155,6 +195,11 @@ func (q *question) atLeast(c *filter.Check) error {
 	if err != nil {
 		return err
 	}
+	return askFor(c, revision)
+}
+
+// askFor makes a check ask for a revision, which must be of its app.
+func askFor(c *filter.Check, revision filter.Revision) error {
 	if !revision.Of(c.App) {
 		return border.Problemf(border.Code(filter.CodeInvalidRevision),
 			"the revision belongs to a list of another app than %s", border.Quote(c.App))

@@ -192,7 +192,7 @@ func TestPathsAndMethods(t *testing.T) {
 		{"GET", "/v1/x/../can-deliver", 404, "not_found", "the check listener"},
 		{"GET", "/v1/can%2Ddeliver", 404, "not_found", "the check listener"},
 		{"GET", "/V1/can-deliver", 404, "not_found", "the check listener"},
-		{"POST", "/v1/can-deliver/fanout", 404, "not_found", "the check listener"},
+		{"POST", "/v1/can-deliver/fanouts", 404, "not_found", "the check listener"},
 		{"GET", "/metrics", 404, "wrong_listener", "the ops listener"},
 		{"GET", "/readyz?verbose", 404, "wrong_listener", "the ops listener"},
 		{"PUT", "/v1/apps/default/users/a/blocks/b", 404, "wrong_listener", "the api listener"},
@@ -206,6 +206,11 @@ func TestPathsAndMethods(t *testing.T) {
 		}
 		if c.status == 405 && a.header.Get("Allow") != "GET, HEAD, POST" {
 			t.Errorf("%s: Allow is %q", c.method, a.header.Get("Allow"))
+		}
+	}
+	for _, path := range []string{"/v1/can-deliver/fanout", "/v1/can-deliver/batch"} {
+		if a := check.get(path); a.status != 405 || a.code(t) != "method_not_allowed" || a.header.Get("Allow") != "POST" {
+			t.Errorf("GET %s = %d %v %s", path, a.status, a.header, a.body)
 		}
 	}
 	api := runAPI(t, &fakeLists{}, Options{})

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"sync"
+
 	"github.com/valyala/fasthttp"
 
 	"github.com/sidegate/sidegate/filter"
@@ -10,14 +12,21 @@ import (
 // checks answers decisions.
 type checks struct {
 	filter *filter.Filter // the type itself, not an interface: see the package document
+	spaces sync.Pool      // of *space
 }
 
-// checkLimit is the most bytes the body of a single check may have.
-const checkLimit = 16 << 10
+const (
+	// checkLimit is the most bytes the body of a single check may have.
+	checkLimit = 16 << 10
+	// manyLimit is the same for a fan-out or a batch.
+	manyLimit = 4 << 20
+)
 
 func (c *checks) routes() []*route {
 	return []*route{
 		newRoute("/v1/can-deliver", checkLimit, [methods]handler{methodGet: c.get, methodPost: c.post}),
+		newRoute("/v1/can-deliver/fanout", manyLimit, [methods]handler{methodPost: c.fanout}),
+		newRoute("/v1/can-deliver/batch", manyLimit, [methods]handler{methodPost: c.batch}),
 	}
 }
 
@@ -32,55 +41,58 @@ func (c *checks) get(ctx *fasthttp.RequestCtx, in input) error {
 	return c.decide(ctx, &q, in.who)
 }
 
-// post answers a decision whose arguments are the fields of a JSON object.
+// post answers a decision whose arguments are the fields of a JSON object. Only
+// status may also stand in the query, where proxies write it.
 func (c *checks) post(ctx *fasthttp.RequestCtx, in input) error {
-	if len(in.query) > 0 {
-		return border.Problemf(border.CodeUnknownParameter, "a POST takes its arguments in the body and none in the query")
-	}
 	var q question
-	if err := q.parseJSON(ctx.Request.Body()); err != nil {
+	if err := q.parseQuery(in.query); err != nil {
 		return err
+	}
+	if q.given&^(1<<argStatus) != 0 {
+		return border.Problemf(border.CodeUnknownParameter,
+			"a POST takes its arguments in the body; only status may stand in the query")
+	}
+	o := object{buf: ctx.Request.Body()}
+	for o.next() {
+		if !q.member(&o, checkArguments) {
+			o.unknown(knownArguments)
+		}
+	}
+	if o.err != nil {
+		return o.err
 	}
 	return c.decide(ctx, &q, in.who)
 }
 
-// parseJSON reads the fields of a decision. It decodes in place.
-func (q *question) parseJSON(body []byte) error {
-	o := object{buf: body}
-	for o.next() {
-		a, ok := argumentOf(o.name)
-		switch {
-		case !ok:
-			o.unknown(knownArguments)
-		case q.has(a):
-			o.twice()
-		case !a.boolean():
-			q.set(a, o.text())
-		case o.flag():
-			q.set(a, "1")
-		default:
-			q.set(a, "0")
-		}
+// member reads the member of an object that next has found, if it is one of
+// some arguments. It decodes in place.
+func (q *question) member(o *object, some argumentSet) bool {
+	a, ok := argumentOf(o.name)
+	switch {
+	case !ok || !some.has(a):
+		return false
+	case q.has(a):
+		o.twice()
+	case !a.boolean():
+		q.set(a, o.text())
+	case o.flag():
+		q.set(a, "1")
+	default:
+		q.set(a, "0")
 	}
-	return o.err
+	return true
 }
 
 func (c *checks) decide(ctx *fasthttp.RequestCtx, q *question, who *border.Principal) error {
-	if token := ctx.Request.Header.PeekCanonical(headerAtLeast); len(token) > 0 {
-		if q.has(argAtLeast) {
-			return border.Problemf(border.CodeUnknownParameter, "at_least is given twice, as an argument and as a header")
-		}
-		q.set(argAtLeast, borrow(token))
+	if err := q.readHeader(&ctx.Request.Header); err != nil {
+		return err
 	}
 	check, err := q.check()
 	if err != nil {
 		return err
 	}
-	if err := forbidApp(who, check.App); err != nil {
+	if err := c.mayAsk(who, check.App); err != nil {
 		return err
-	}
-	if !c.filter.HasApp(check.App) {
-		return border.Problemf(border.Code(filter.CodeUnknownApp), "the app %s is not configured", border.Quote(check.App))
 	}
 	d := c.filter.CanDeliver(check)
 	switch {
@@ -90,6 +102,30 @@ func (c *checks) decide(ctx *fasthttp.RequestCtx, q *question, who *border.Princ
 		writeVerdict(&ctx.Response, &d)
 	default:
 		writeDecision(&ctx.Response, &d)
+	}
+	return nil
+}
+
+// readHeader reads the one argument that may also be a header.
+func (q *question) readHeader(h *fasthttp.RequestHeader) error {
+	token := h.PeekCanonical(headerAtLeast)
+	if len(token) == 0 {
+		return nil
+	}
+	if q.has(argAtLeast) {
+		return border.Problemf(border.CodeUnknownParameter, "at_least is given twice, as an argument and as a header")
+	}
+	q.set(argAtLeast, borrow(token))
+	return nil
+}
+
+// mayAsk sees that the caller may ask about an app, and that there is one.
+func (c *checks) mayAsk(who *border.Principal, app string) error {
+	if err := forbidApp(who, app); err != nil {
+		return err
+	}
+	if !c.filter.HasApp(app) {
+		return border.Problemf(border.Code(filter.CodeUnknownApp), "the app %s is not configured", border.Quote(app))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -140,8 +141,20 @@ func TestStatusOnly(t *testing.T) {
 			t.Errorf("%s = %d %q", query, a.status, a.body)
 		}
 	}
-	if a := r.ask("POST", "/v1/can-deliver", `{"sender":"alice","recipient":"bob","room_type":"direct","status":true}`); a.status != 403 || a.body != "" {
-		t.Errorf("POST = %d %q", a.status, a.body)
+	// A POST names it in the body, or in the query, where proxies write it.
+	const to = `{"sender":"alice","recipient":%q,"room_type":"direct"%s}`
+	for _, c := range []struct {
+		query, recipient, more string
+		status                 int
+	}{
+		{"", "bob", `,"status":true`, 403}, {"", "carol", `,"status":true`, 204}, {"", "bob", `,"status":false`, 200},
+		{"?status=1", "bob", "", 403}, {"?status=1", "carol", "", 204}, {"?status=0", "bob", "", 200},
+		{"?status=1", "bob", `,"status":true`, 400}, {"?status=yes", "bob", "", 400}, {"?status=1&verify=1", "bob", "", 400},
+	} {
+		a := r.ask("POST", "/v1/can-deliver"+c.query, fmt.Sprintf(to, c.recipient, c.more))
+		if a.status != c.status || (a.body == "") != (c.status == 204 || c.status == 403) {
+			t.Errorf("POST %s %s%s = %d %q", c.query, c.recipient, c.more, a.status, a.body)
+		}
 	}
 	w.dark.Store(true)
 	if a := r.get("/v1/can-deliver?app=acme&sender=x&recipient=y&room_type=direct&status=1"); a.status != 503 || a.code(t) != "unknown" {

@@ -59,6 +59,16 @@ func problemOf(err error) (p border.Problem, cause error) {
 	return border.Internal(), err
 }
 
+// located says where in an array of the request a mistake is.
+func located(array string, i int, err error) error {
+	p, cause := problemOf(err)
+	if cause != nil {
+		return err
+	}
+	p.Detail = fmt.Sprintf("%s[%d]: %s", array, i, p.Detail)
+	return p
+}
+
 // fail answers a request that a handler gave up, and logs what only we can do
 // something about. The error may hold text of the database; the log is where
 // that belongs.

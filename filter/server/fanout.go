@@ -1,0 +1,131 @@
+package server
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/metrics/border"
+)
+
+// maxFanout is the most recipients of one fan-out.
+const maxFanout = 10_000
+
+const recipientsField = "recipients"
+
+var (
+	fanoutArguments = setOf(argRecipient, argStatus)
+	fanoutFields    = fanoutArguments.names(recipientsField)
+)
+
+// fanout answers one message to many recipients.
+func (c *checks) fanout(ctx *fasthttp.RequestCtx, in input) error {
+	if len(in.query) > 0 {
+		return argumentsInBody()
+	}
+	s := c.space()
+	defer c.release(s)
+	var q question
+	if err := s.parseFanout(&q, ctx.Request.Body()); err != nil {
+		return err
+	}
+	if err := q.readHeader(&ctx.Request.Header); err != nil {
+		return err
+	}
+	check, err := q.message()
+	if err != nil {
+		return err
+	}
+	for i, recipient := range s.recipients {
+		if err := filter.ValidateUserID(recipient); err != nil {
+			return located(recipientsField, i, err)
+		}
+	}
+	if err := c.mayAsk(in.who, check.App); err != nil {
+		return err
+	}
+	check.API = filter.APIFanout
+	decisions := s.answers(len(s.recipients))
+	c.filter.Fanout(check, s.recipients, decisions)
+	if why, all := allUnknown(decisions); all {
+		return undecided(why)
+	}
+	writeFanout(&ctx.Response, s.recipients, decisions)
+	return nil
+}
+
+func argumentsInBody() error {
+	return border.Problemf(border.CodeUnknownParameter, "this path takes its arguments in the body and none in the query")
+}
+
+// parseFanout reads the arguments into q and the recipients into the space.
+func (s *space) parseFanout(q *question, body []byte) error {
+	given := false
+	o := object{buf: body}
+	for o.next() {
+		switch {
+		case string(o.name) == recipientsField:
+			if given {
+				o.twice()
+			}
+			given = true
+			s.readRecipients(&o)
+		case !q.member(&o, fanoutArguments):
+			o.unknown(fanoutFields)
+		}
+	}
+	if o.err == nil && !given {
+		return border.Problemf(border.CodeInvalidJSON, "the field %q is missing; expected an array of user ids", recipientsField)
+	}
+	return o.err
+}
+
+func (s *space) readRecipients(o *object) {
+	for some := o.array(); some; some = o.more() {
+		recipient := o.text()
+		if o.err != nil {
+			o.err = located(recipientsField, len(s.recipients), o.err)
+			return
+		}
+		s.recipients = append(s.recipients, recipient)
+		o.atMost(maxFanout, len(s.recipients))
+	}
+}
+
+// writeFanout lists the recipients whose decision is not a plain delivery: the
+// chat server has something else to do for them. Age is said of the answer as a
+// whole, because it is no reason to list anybody.
+func writeFanout(resp *fasthttp.Response, recipients []string, decisions []filter.Decision) {
+	resp.Header.SetContentTypeBytes(jsonType)
+	var oldest time.Duration
+	for i := range decisions {
+		oldest = max(oldest, decisions[i].Stale)
+	}
+	var buf [1 << 10]byte
+	b := append(buf[:0], `{"checked":`...)
+	b = strconv.AppendInt(b, int64(len(decisions)), 10)
+	b = appendAge(b, oldest)
+	b = append(b, `,"exceptions":[`...)
+	separator := ""
+	for i := range decisions {
+		d := &decisions[i]
+		if d.Deliver && d.Notify && !d.Degraded {
+			continue
+		}
+		b = append(b, separator...)
+		separator = ","
+		b = append(b, `{"index":`...)
+		b = strconv.AppendInt(b, int64(i), 10)
+		b = append(b, `,"recipient":`...)
+		b = appendString(b, recipients[i])
+		b = append(b, ',')
+		b = appendOneOf(b, d)
+		// An id is at most 256 bytes, 512 as JSON: what is left of buf does
+		// for the next one.
+		resp.AppendBody(b)
+		b = b[:0]
+	}
+	resp.AppendBody(append(b, "]}"...))
+}
