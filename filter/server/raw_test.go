@@ -37,6 +37,7 @@ func TestFraming(t *testing.T) {
 		{"chunked, one byte", post + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n\r\n", 411, "length_required"},
 		{"chunked GET", get + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "length_required"},
 		{"chunked, with extension", post + "Transfer-Encoding: chunked\r\n\r\n0;a=b\r\n\r\n", 411, "length_required"},
+		{"a line end in a chunk extension", post + "Transfer-Encoding: chunked\r\n\r\n0;a\nb\r\n\r\n", 400, "bad_request"},
 		{"chunk size is no number", post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", 400, "bad_request"},
 		{"identity", get + "Transfer-Encoding: identity\r\n\r\n", 411, "length_required"},
 		{"two encodings", post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad_request"},
