@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -35,6 +36,9 @@ type Options struct {
 	MaxLoads int64
 	// Metrics receives what happens; required. See [NewMetrics].
 	Metrics *Metrics
+	// Logger is told when pages cannot be read and when they can again.
+	// Default slog.Default().
+	Logger *slog.Logger
 }
 
 // Sizer counts the lists of a directory and their entries. The numbers choose
@@ -60,6 +64,9 @@ func (o *Options) check() error {
 		return errors.New("no metrics")
 	case o.LoadTimeout < 0 || o.MaxLoads < 0:
 		return errors.New("LoadTimeout and MaxLoads must not be negative")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	if o.LoadTimeout == 0 {
 		o.LoadTimeout = defaultLoadTimeout

@@ -2,19 +2,26 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"math/bits"
 	"time"
 )
 
-// keeper fills the cache ahead of the questions when everything fits, and reads
-// suspect pages again after a reset. Both are one walk over the directories:
-// whatever is not of the present epoch is read.
+// keeper fills the cache ahead of the questions when everything fits, reads
+// suspect pages again after a reset, and gives a directory more pages when its
+// lists have outgrown them. All of it is one walk over the directories: whatever
+// should be of the present epoch and is not, is read.
 type keeper struct {
 	cache  *Cache
 	wake   chan struct{}
 	sized  bool
 	fits   bool    // everything has room; decided when the sizes were last known
 	weight []int64 // by space: bytes that a page will have, as planned
+
+	failed int           // ranges that could not be read on this walk
+	cause  error         // of the last of them
+	retry  time.Duration // pause after the next failure
+	silent bool          // the log has been told
 }
 
 const (
@@ -25,12 +32,17 @@ const (
 	// chunkBytes bounds what one query loads ahead, as pages.
 	chunkBytes = 256 << 10
 
+	// outgrown is by how much the lists of a page may exceed the plan before
+	// the directory gets more pages; growthTick is how often that is looked at.
+	outgrown   = 4
+	growthTick = 10 * time.Second
+
 	keeperRetryMin = 100 * time.Millisecond
 	keeperRetryMax = 5 * time.Second
 )
 
 func newKeeper(c *Cache) *keeper {
-	return &keeper{cache: c, wake: make(chan struct{}, 1)}
+	return &keeper{cache: c, wake: make(chan struct{}, 1), retry: keeperRetryMin}
 }
 
 // poke asks for a walk.
@@ -42,26 +54,30 @@ func (k *keeper) poke() {
 }
 
 func (k *keeper) run(ctx context.Context) error {
-	retry := keeperRetryMin
+	growth := time.NewTicker(growthTick)
+	defer growth.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-k.wake:
+		case <-growth.C:
+			if !k.hasOutgrown() {
+				continue
+			}
+			k.sized = false
 		}
 		for !k.walk(ctx) {
-			// The pages stay: they are answered from by their age.
-			if !pause(ctx, retry) {
+			if !k.pause(ctx) {
 				return nil
 			}
-			retry = min(2*retry, keeperRetryMax)
 		}
-		retry = keeperRetryMin
 	}
 }
 
 // walk brings every page that should be in memory to the present epoch; false
-// means that some of it has to be tried again.
+// means that some of it has to be tried again. What cannot be read does not keep
+// what lies behind it from being read: one damaged list costs its page.
 func (k *keeper) walk(ctx context.Context) bool {
 	c := k.cache
 	now := c.feed.Load()
@@ -75,20 +91,65 @@ func (k *keeper) walk(ctx context.Context) bool {
 		}
 		k.sized = true
 	}
+	k.failed, k.cause = 0, nil
 	for _, d := range c.spaces {
 		for i := range d.shards {
-			if ctx.Err() != nil {
-				return true
+			if ctx.Err() != nil || c.feed.Load() != now {
+				return true // a reset has poked us
 			}
-			if !k.refresh(ctx, d, &d.shards[i], now) {
-				return false
-			}
+			k.refresh(ctx, d, &d.shards[i], now)
 		}
+	}
+	k.report()
+	if k.failed > 0 {
+		return false
 	}
 	// Nothing of an older epoch is left, unless another reset came.
 	now.older.Store(nil)
 	c.metrics.preloaded.SetToCurrentTime()
 	return true
+}
+
+// report logs when reading begins to fail and when it ends.
+func (k *keeper) report() {
+	switch {
+	case k.failed > 0 && !k.silent:
+		k.cache.opts.Logger.Warn("some pages cannot be read; they are answered from by their age, and tried again",
+			"ranges", k.failed, "error", k.cause)
+	case k.failed == 0 && k.silent:
+		k.cache.opts.Logger.Info("every page has been read again")
+	}
+	k.silent = k.failed > 0
+}
+
+// pause waits after a failure, longer each time; a success makes it short again.
+// False means that ctx ended.
+func (k *keeper) pause(ctx context.Context) bool {
+	d := k.retry
+	k.retry = min(2*k.retry, keeperRetryMax)
+	return pause(ctx, d)
+}
+
+// hasOutgrown reports whether a directory holds far more lists a page than
+// planned, or everything together no longer fits as planned.
+func (k *keeper) hasOutgrown() bool {
+	c := k.cache
+	if !k.sized || c.opts.Sizer == nil {
+		return false
+	}
+	bytes := int64(0)
+	for _, d := range c.spaces {
+		s := d.stats(c.epochNow())
+		bytes += s.Bytes
+		perPage := int64(1)
+		if k.fits {
+			perPage = pageLists
+		}
+		if s.Pages > 0 && s.Lists > outgrown*perPage*s.Pages {
+			return true
+		}
+	}
+	return k.fits && bytes > c.opts.MaxBytes/100*fitShare
 }
 
 // size asks how much there is and chooses the number of pages: about 64 lists a
@@ -133,8 +194,8 @@ func bitsFor(lists, perPage int64) uint8 {
 }
 
 // refresh reads what a shard should hold and does not, in ranges of about
-// chunkEntries if everything is wanted, else page by page.
-func (k *keeper) refresh(ctx context.Context, d *Directory, s *shard, now *feed) bool {
+// chunkBytes if everything is wanted, else page by page.
+func (k *keeper) refresh(ctx context.Context, d *Directory, s *shard, now *feed) {
 	t := s.table.Load()
 	for i, step := 0, 0; i < len(t.slots); i += step {
 		step = 1
@@ -144,19 +205,33 @@ func (k *keeper) refresh(ctx context.Context, d *Directory, s *shard, now *feed)
 		if k.settled(t.slots[i:i+step], now) {
 			continue
 		}
-		lo := d.firstHash(s, t, i)
-		reach := Range{Lo: lo, Hi: lo + uint64(step)<<(64-t.bits) - 1}
-		if k.cache.feed.Load() != now {
-			return true // a reset came; it has poked us
+		if ctx.Err() != nil || k.cache.feed.Load() != now {
+			return
 		}
 		if k.fits && !k.cache.acct.drained(ctx) {
-			return true
+			return
 		}
-		if err := d.reread(ctx, s, reach); err != nil {
-			return false
-		}
+		k.reread(ctx, d, s, t, i, step)
 	}
-	return true
+}
+
+// reread reads step pages from index i on. If their rows contradict themselves
+// it reads page by page, so that only the page with the damaged list is missing.
+func (k *keeper) reread(ctx context.Context, d *Directory, s *shard, t *table, i, step int) {
+	lo := d.firstHash(s, t, i)
+	err := d.reread(ctx, s, Range{Lo: lo, Hi: lo + uint64(step)<<(64-t.bits) - 1})
+	switch {
+	case err == nil:
+		k.retry = keeperRetryMin
+	case errors.Is(err, errMismatch) && step > 1:
+		for j := range step {
+			k.reread(ctx, d, s, t, i+j, 1)
+		}
+	default:
+		k.failed++
+		k.cause = err
+		k.pause(ctx)
+	}
 }
 
 // chunk returns how many pages from index i on, a power of two to which i is

@@ -1,12 +1,16 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -195,4 +199,61 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+}
+
+func TestOneDamagedListCostsItsPage(t *testing.T) {
+	db := newSimDB()
+	owners := fill(db, 3000)
+	c := newTestCache(t, db)
+	runCache(t, c)
+	follow(c, db)
+	preloaded(t, c)
+	// The rows of the first list of all contradict its header from now on.
+	damaged := slices.MinFunc(owners, func(a, b string) int {
+		return cmp.Compare(HashOwner(a, db.identity.Salt), HashOwner(b, db.identity.Salt))
+	})
+	db.after = func(l *Loaded, err error) error {
+		for i := range l.Lists {
+			if l.Lists[i].Owner == damaged {
+				l.Lists[i].Digest++
+			}
+		}
+		return err
+	}
+	db.identity.Started++
+	follow(c, db)
+	waitFor(t, "all pages but one to be read again", func() bool { return c.Stats().SuspectPages == 1 })
+	if v, ok := c.Directory("a", KindBlock).Find(damaged); !ok || v.Current() {
+		t.Error("the suspect page is not the one of the damaged list")
+	}
+	db.after = nil
+	preloaded(t, c)
+	checkEqual(t, c, db)
+}
+
+func TestADirectoryGrowsWithItsLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := newSimDB()
+		c := newTestCache(t, db)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		follow(c, db) // an empty database
+		synctest.Wait()
+		before := c.Stats().Slots
+		owners := fill(db, 6000)
+		c.Apply(c.Epoch(), db.identity, db.log)
+		time.Sleep(growthTick + time.Second)
+		synctest.Wait()
+		if s := c.Stats(); s.Slots == before || s.Lists > outgrown*pageLists*s.Pages {
+			t.Errorf("%d lists in %d of %d pages", s.Lists, s.Pages, s.Slots)
+		}
+		if n := checkEqual(t, c, db); n != len(owners) {
+			t.Errorf("%d of %d lists in memory", n, len(owners))
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

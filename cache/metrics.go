@@ -158,21 +158,33 @@ func (c *Cache) Stats() Stats {
 	s := Stats{MaxBytes: c.opts.MaxBytes, Hits: int64(hits), Misses: int64(misses)}
 	epoch := c.epochNow()
 	for _, d := range c.spaces {
-		for i := range d.shards {
-			t := d.shards[i].table.Load()
-			s.Slots += int64(len(t.slots))
-			for j := range t.slots {
-				p := t.slots[j].Load()
-				if p == nil {
-					continue
-				}
-				s.Pages++
-				s.Bytes += p.bytes + ristrettoBytes
-				s.Lists += int64(len(p.records))
-				s.Entries += int64(p.entries)
-				if p.epoch != epoch {
-					s.SuspectPages++
-				}
+		one := d.stats(epoch)
+		s.Slots += one.Slots
+		s.Pages += one.Pages
+		s.Bytes += one.Bytes
+		s.Lists += one.Lists
+		s.Entries += one.Entries
+		s.SuspectPages += one.SuspectPages
+	}
+	return s
+}
+
+// stats counts what one directory holds.
+func (d *Directory) stats(epoch uint64) (s Stats) {
+	for i := range d.shards {
+		t := d.shards[i].table.Load()
+		s.Slots += int64(len(t.slots))
+		for j := range t.slots {
+			p := t.slots[j].Load()
+			if p == nil {
+				continue
+			}
+			s.Pages++
+			s.Bytes += p.bytes + ristrettoBytes
+			s.Lists += int64(len(p.records))
+			s.Entries += int64(p.entries)
+			if p.epoch != epoch {
+				s.SuspectPages++
 			}
 		}
 	}

@@ -72,7 +72,7 @@ func (s *sidegate) buildCore(open) (err error) {
 	s.cache, err = cache.New(cache.Options{
 		MaxBytes: s.cfg.Cache.MaxBytes, Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
-		Metrics: cache.NewMetrics(s.registry),
+		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
 	})
 	if err != nil {
 		return err
