@@ -99,10 +99,12 @@ type process struct {
 }
 
 // anyPort lets every listener take a free port and opens the api listener to one
-// token. What comes later in an environment wins, and a flag over both.
+// token. How long a check with a revision may wait for its read is not what these
+// tests are about: on a busy machine the default is soon over. What comes later
+// in an environment wins, and a flag over both.
 var anyPort = []string{
 	"SIDEGATE_CHECK_LISTEN=127.0.0.1:0", "SIDEGATE_API_LISTEN=127.0.0.1:0", "SIDEGATE_OPS_LISTEN=127.0.0.1:0",
-	"SIDEGATE_API_TOKENS=" + apiToken, "SIDEGATE_LOG_FORMAT=json",
+	"SIDEGATE_API_TOKENS=" + apiToken, "SIDEGATE_CHECK_AT_LEAST_TIMEOUT=10s", "SIDEGATE_LOG_FORMAT=json",
 }
 
 const apiToken = "token-of-the-acceptance-tests"

@@ -12,11 +12,7 @@ func TestAcceptRevision(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
 	writer := startSidecar(t, dsn, "").ready()
-	// How long such a check may wait for its read is not what is shown here.
-	reader := startSidecar(t, dsn, `
-sync: {poll_interval: 1m, soft_bound: 2m, hard_bound: 5m}
-check: {at_least_timeout: 10s}
-`).ready()
+	reader := startSidecar(t, dsn, "sync: {poll_interval: 1m, soft_bound: 2m, hard_bound: 5m}").ready()
 	reader.loaded()
 
 	q := question{sender: "alice", recipient: "bob"}
