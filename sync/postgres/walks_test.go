@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,13 +58,15 @@ func (c churner) write(ctx context.Context) error {
 	return err
 }
 
-// churned runs do while writers write, and returns when they have ended.
-func churned(f *fixture, writers int, do func()) {
+// churned runs do while writers write, and returns when they have ended. It tells
+// do how often they have written so far.
+func churned(f *fixture, writers int, do func(written *atomic.Int64)) {
 	f.t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	f.t.Log("seed", seed)
 	ctx, stop := context.WithCancel(f.t.Context())
 	var wg sync.WaitGroup
+	var written atomic.Int64
 	for i := range writers {
 		c := churner{f, rand.New(rand.NewPCG(seed, uint64(i)))}
 		wg.Go(func() {
@@ -72,12 +75,13 @@ func churned(f *fixture, writers int, do func()) {
 					f.t.Errorf("writer %d: %v", i, err)
 					return
 				}
+				written.Add(1)
 			}
 		})
 	}
 	defer wg.Wait()
 	defer stop()
-	do()
+	do(&written)
 }
 
 // sight is what a walk shows of one entry or interval.
@@ -190,15 +194,12 @@ func TestWalksWhileOthersWrite(t *testing.T) {
 		{"history", f.sightsOfHistory, `select created_at, target from sidegate.block where owner = $1
 			union all select blocked_at, target from sidegate.history where owner = $1`, true},
 	}
-	churned(f, 5, func() {
+	churned(f, 5, func(written *atomic.Int64) {
 		var wg sync.WaitGroup
 		for n, w := range walks {
 			wg.Go(func() {
 				rnd := rand.New(rand.NewPCG(uint64(n), 7))
-				for range 12 {
-					if t.Failed() {
-						return
-					}
+				for done := 0; (done < 12 || written.Load() < 800) && !t.Failed(); done++ {
 					before, err := f.present(w.present)
 					if err != nil {
 						t.Error(err)
