@@ -11,6 +11,9 @@
 //     may hold a slash; nothing is ever matched in decoded form.
 //   - Bodies have a known length: chunked ones are refused and the connection is
 //     closed. A limit holds per route, before a byte of the body is read.
+//   - Who may do what is settled before anything is looked up, by scopes that open
+//     a route and by the app and owner in its path. Refusals have one text, so
+//     that they tell nothing about what is behind them.
 //   - Unknown and repeated parameters and fields are refused: a typo must not
 //     pass as "not blocked".
 //   - A string borrowed from a request ends with the handler (Invariant 10).
@@ -33,6 +36,7 @@
 //
 // # Allowed imports
 //
-// Of this module filter, cache (the kinds of list), metrics/border; fasthttp, the
-// Prometheus client, the standard library.
+// Of this module filter, cache (the kinds of list), metrics/border; fasthttp,
+// golang.org/x/time/rate, the Prometheus client, the standard library. Signed
+// tokens are verified beside it, in jwtauth, which it does not know.
 package server

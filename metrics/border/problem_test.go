@@ -122,3 +122,17 @@ func TestNoSuchPath(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalsSayNothing: which listener wants a credential is all that a stranger
+// learns, and one who may not learns nothing at all.
+func TestRefusalsSayNothing(t *testing.T) {
+	for _, door := range []Door{DoorCheck, DoorAPI, DoorOps} {
+		p := Unauthenticated(door)
+		if p.Status() != 401 || !strings.Contains(p.Detail, "the "+string(door)+" listener") || !strings.Contains(p.Detail, "Bearer") {
+			t.Errorf("%+v", p)
+		}
+	}
+	if p := Forbidden(); p.Status() != 403 || p != Forbidden() || p.RetryAfter() {
+		t.Errorf("%+v", p)
+	}
+}

@@ -65,7 +65,11 @@ func TestJWKS(t *testing.T) {
 // mistake is not imitated; the public half verifies.
 func TestPrivateKeysArePublished(t *testing.T) {
 	k := keys()
-	set, err := parseJWKS([]byte(jwks(jwk(k.p256, "kid", "a", "d", b64(k.p256.D.Bytes())))))
+	private, err := k.p256.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := parseJWKS([]byte(jwks(jwk(k.p256, "kid", "a", "d", b64(private)))))
 	if err != nil {
 		t.Fatal(err)
 	}
