@@ -58,6 +58,13 @@ func (s *Store) SetAllowlistMode(ctx context.Context, app, owner string, on bool
 
 func (s *Store) edited(ctx context.Context, op string, list filter.ListID, query string, args ...any) (filter.Edited, error) {
 	var answer editedJSON
+	waiting, cancel := context.WithTimeout(ctx, acquireTimeout)
+	done, err := s.turns.take(waiting, list)
+	cancel()
+	if err != nil {
+		return filter.Edited{}, writeError(op, &unsentError{err})
+	}
+	defer done()
 	if err := s.write(ctx, &answer, query, args...); err != nil {
 		return filter.Edited{}, writeError(op, err)
 	}

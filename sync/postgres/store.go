@@ -19,7 +19,7 @@ import (
 // Sizes of the pools. Writes are few and short; loads are as many as the cache
 // runs at once; a poll never overlaps another.
 const (
-	writeConns = 2
+	writeConns = 4
 	loadConns  = 4
 	pollConns  = 1
 )
@@ -44,6 +44,7 @@ type Options struct {
 type Store struct {
 	writes, loads, polls *pgxpool.Pool
 
+	turns   turns
 	metrics *Metrics
 	logger  *slog.Logger
 

@@ -15,6 +15,13 @@ import (
 // connectTimeout bounds one attempt to connect, unless the URL says otherwise.
 const connectTimeout = 2 * time.Second
 
+// CheckURL returns nil if a connection string can be used, without connecting.
+// Its errors hold no part of the string that may be a password.
+func CheckURL(dsn string) error {
+	_, err := parseURL(dsn)
+	return err
+}
+
 // parseURL reads a connection string, URL or key=value. Its errors never hold
 // the password, nor any other part of the string that might be one: pgx redacts
 // what it recognises, but a string that cannot be parsed cannot be redacted.

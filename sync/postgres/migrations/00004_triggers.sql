@@ -10,8 +10,8 @@
 --    insert keeps the books too; names are qualified and the path is pinned, so
 --    that no object of the caller is ever called.
 --
--- Plans are cached per session. A COPY of a million rows must not leave a plan
--- behind that scans all headers for the next single row, hence the settings.
+-- Plans are cached per session. One that was made while there were few lists must
+-- not scan all headers when there are many, hence the settings.
 
 -- +goose Up
 -- +goose StatementBegin
@@ -55,16 +55,20 @@ create function sidegate.hold_limit(in_app text, in_kind text, in_owner text, ad
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   held int;
+  was  int;
   cap  int := coalesce((select a.max_entries from sidegate.app a where a.app = in_app), 3000);
 begin
   perform sidegate.end_expired(in_app, in_kind, in_owner, clock_timestamp());
   select o.size into held from sidegate.owner o
    where (o.app, o.kind, o.owner_hash, o.owner) = (in_app, in_kind, sidegate.owner_hash(in_owner), in_owner);
   if held > cap then
+    -- An edit has told what the list held before it, which a removal in the same
+    -- edit has made less by now.
+    was := coalesce(nullif(current_setting('sidegate.held', true), '')::int, held - added);
     raise exception using errcode = 'SG001',
       message = format('the list is full: app "%s" allows %s entries, this list holds %s and would get %s more',
-                       in_app, cap, held - added, added),
-      detail = format('limit=%s size=%s', cap, held - added),
+                       in_app, cap, was, added),
+      detail = format('limit=%s size=%s', cap, was),
       hint = 'Nothing was stored. Remove entries first, or raise the limit of the app.';
   end if;
 end $$;
@@ -73,11 +77,16 @@ end $$;
 -- +goose StatementBegin
 create function sidegate.block_edited() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set jit = off set enable_seqscan = off as $$
 declare
-  step  int := case tg_op when 'INSERT' then 1 else -1 end;
-  at    timestamptz;
-  floor bigint;
+  step    int := case tg_op when 'INSERT' then 1 else -1 end;
+  at      timestamptz;
+  floor   bigint;
+  g       record;
+  was     sidegate.owner;
+  head    sidegate.owner;
+  cap     int;
+  cap_app text;
 begin
   if not exists (select from edited) then
     return null;
@@ -89,33 +98,41 @@ begin
         from (select distinct app, kind, owner_hash, owner from edited order by 1, 2, 3, 4) e
       on conflict do nothing;
   end if;
-  perform from (select distinct app, kind, owner_hash, owner from edited order by 1, 2, 3, 4) e,
-       lateral (select from sidegate.owner o
-                 where (o.app, o.kind, o.owner_hash, o.owner) = (e.app, e.kind, e.owner_hash, e.owner)
-                   for no key update) locked;
-  -- Read after the lock: a TRUNCATE that just ended has raised it.
-  select m.version_floor into floor from sidegate.meta m;
-  with g as (
+  -- One header after the other, each found by its key. Joined in one statement,
+  -- headers and groups are at the mercy of a plan made for other numbers.
+  for g in
     select app, kind, owner_hash, owner, count(*)::int as n,
            bit_xor(sidegate.entry_digest(target, expires_at)) as digest,
            array_agg(target) as targets,
            array_agg(coalesce(sidegate.micros(expires_at), 0)) as expires
-      from edited group by app, kind, owner_hash, owner
-  ), stepped as (
+      from edited group by app, kind, owner_hash, owner order by app, kind, owner_hash, owner
+  loop
+    select o.* into was from sidegate.owner o
+     where (o.app, o.kind, o.owner_hash, o.owner) = (g.app, g.kind, g.owner_hash, g.owner) for no key update;
+    -- Read after the lock: a TRUNCATE that just ended has raised it.
+    if floor is null then
+      select m.version_floor into floor from sidegate.meta m;
+    end if;
     update sidegate.owner o
-       set version = greatest(was.version, floor) + 1,
-           size = was.size + step * g.n, digest = was.digest # g.digest
-      from g join sidegate.owner was using (app, kind, owner_hash, owner)
+       set version = greatest(o.version, floor) + 1, size = o.size + step * g.n, digest = o.digest # g.digest
      where (o.app, o.kind, o.owner_hash, o.owner) = (g.app, g.kind, g.owner_hash, g.owner)
-    returning o.app, o.kind, o.owner, was.version as prev, o.version, o.size, o.digest,
-              o.allowlist, g.n > 200 as many, g.targets, g.expires
-  )
-  insert into sidegate.change (app, kind, owner, prev, version, size, digest, allowlist, op, targets, expires)
-    select s.app, s.kind, s.owner, s.prev, s.version, s.size, s.digest, s.allowlist,
-           (case when s.many then 'L' when step > 0 then 'A' else 'R' end)::"char",
-           case when s.many then '{}' else s.targets end,
-           case when s.many then '{}' else s.expires end
-      from stepped s;
+    returning o.* into head;
+    continue when not found; -- the triggers were bypassed when its entries came
+    insert into sidegate.change (app, kind, owner, prev, version, size, digest, allowlist, op, targets, expires)
+      values (g.app, g.kind, g.owner, was.version, head.version, head.size, head.digest, head.allowlist,
+             (case when g.n > 200 then 'L' when step > 0 then 'A' else 'R' end)::"char",
+             case when g.n > 200 then '{}' else g.targets end,
+             case when g.n > 200 then '{}' else g.expires end);
+    if step > 0 then
+      if cap_app is distinct from g.app then
+        cap_app := g.app;
+        cap := coalesce((select a.max_entries from sidegate.app a where a.app = g.app), 3000);
+      end if;
+      if head.size > cap then
+        perform sidegate.hold_limit(g.app, g.kind, g.owner, g.n);
+      end if;
+    end if;
+  end loop;
   if tg_op = 'INSERT' then
     -- In the order of the key, for the same reason as the headers.
     insert into sidegate.room (app, a, b, id)
@@ -123,11 +140,6 @@ begin
         from (select distinct app, least(owner, target) as a, greatest(owner, target) as b
                 from edited where kind = 'block' order by 1, 2, 3) r
       on conflict do nothing;
-    perform sidegate.hold_limit(e.app, e.kind, e.owner, e.n)
-       from (select app, kind, owner_hash, owner, count(*)::int as n from edited group by 1, 2, 3, 4) e
-       join sidegate.owner o using (app, kind, owner_hash, owner)
-       left join sidegate.app a on a.app = e.app
-      where o.size > coalesce(a.max_entries, 3000);
   else
     at := clock_timestamp();
     insert into sidegate.history
@@ -150,45 +162,47 @@ end $$;
 -- the version without entries, so that readers of the list see it has changed.
 create function sidegate.block_updated() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set jit = off set enable_seqscan = off as $$
+declare
+  g    record;
+  was  sidegate.owner;
+  head sidegate.owner;
 begin
   if not exists (select from edited) then
     return null;
   end if;
   perform sidegate.make_durable();
-  perform from (select distinct app, kind, owner_hash, owner from edited order by 1, 2, 3, 4) e,
-       lateral (select from sidegate.owner o
-                 where (o.app, o.kind, o.owner_hash, o.owner) = (e.app, e.kind, e.owner_hash, e.owner)
-                   for no key update) locked;
-  with entry as (
-    select app, kind, owner_hash, owner, target,
-           bit_xor(sidegate.entry_digest(target, expires_at)) as digest,
-           coalesce(max(sidegate.micros(expires_at)) filter (where fresh), 0) as expires,
-           count(distinct coalesce(expires_at, '-infinity')) > 1 as moved,
-           count(distinct coalesce(note, '')) > 1 as renoted
-      from (select *, false as fresh from before union all select *, true from edited) v
-     group by app, kind, owner_hash, owner, target
-  ), g as (
+  for g in
+    with entry as (
+      select app, kind, owner_hash, owner, target,
+             bit_xor(sidegate.entry_digest(target, expires_at)) as digest,
+             coalesce(max(sidegate.micros(expires_at)) filter (where fresh), 0) as expires,
+             count(distinct coalesce(expires_at, '-infinity')) > 1 as moved,
+             count(distinct coalesce(note, '')) > 1 as renoted
+        from (select *, false as fresh from before union all select *, true from edited) v
+       group by app, kind, owner_hash, owner, target
+    )
     select app, kind, owner_hash, owner, bit_xor(digest) as digest,
            count(*) filter (where moved) > 200 as many,
            coalesce(array_agg(target) filter (where moved), '{}') as targets,
            coalesce(array_agg(expires) filter (where moved), '{}') as expires
-      from entry where moved or renoted group by app, kind, owner_hash, owner
-  ), stepped as (
+      from entry where moved or renoted
+     group by app, kind, owner_hash, owner order by app, kind, owner_hash, owner
+  loop
+    select o.* into was from sidegate.owner o
+     where (o.app, o.kind, o.owner_hash, o.owner) = (g.app, g.kind, g.owner_hash, g.owner) for no key update;
     update sidegate.owner o
-       set version = greatest(was.version, (select m.version_floor from sidegate.meta m)) + 1,
-           digest = was.digest # g.digest
-      from g join sidegate.owner was using (app, kind, owner_hash, owner)
+       set version = greatest(o.version, (select m.version_floor from sidegate.meta m)) + 1,
+           digest = o.digest # g.digest
      where (o.app, o.kind, o.owner_hash, o.owner) = (g.app, g.kind, g.owner_hash, g.owner)
-    returning o.app, o.kind, o.owner, was.version as prev, o.version, o.size, o.digest,
-              o.allowlist, g.many, g.targets, g.expires
-  )
-  insert into sidegate.change (app, kind, owner, prev, version, size, digest, allowlist, op, targets, expires)
-    select s.app, s.kind, s.owner, s.prev, s.version, s.size, s.digest, s.allowlist,
-           (case when s.many then 'L' else 'U' end)::"char",
-           case when s.many then '{}' else s.targets end,
-           case when s.many then '{}' else s.expires end
-      from stepped s;
+    returning o.* into head;
+    continue when not found; -- the triggers were bypassed when its entries came
+    insert into sidegate.change (app, kind, owner, prev, version, size, digest, allowlist, op, targets, expires)
+      values (g.app, g.kind, g.owner, was.version, head.version, head.size, head.digest, head.allowlist,
+             (case when g.many then 'L' else 'U' end)::"char",
+             case when g.many then '{}' else g.targets end,
+             case when g.many then '{}' else g.expires end);
+  end loop;
   return null;
 end $$;
 -- +goose StatementEnd

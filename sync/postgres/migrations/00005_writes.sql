@@ -68,7 +68,9 @@ begin
     -- Read under the lock, so that "newest first" is the order of versions.
     at := clock_timestamp();
     perform sidegate.end_expired(in_app, in_kind, in_owner, at);
-    perform set_config('sidegate.source', in_source, true), set_config('sidegate.actor', in_actor, true);
+    perform set_config('sidegate.source', in_source, true), set_config('sidegate.actor', in_actor, true),
+            set_config('sidegate.held', (select o.size::text from sidegate.owner o
+              where (o.app, o.kind, o.owner_hash, o.owner) = (in_app, in_kind, hash, in_owner)), true);
     if cardinality(remove_targets) > 0 then
       with gone as (
         delete from sidegate.block b using unnest(remove_targets) with ordinality r(target, n)
@@ -91,7 +93,8 @@ begin
            and (b.expires_at, coalesce(b.note, '')) is distinct from (t.expires_at, t.note);
       end if;
     end if;
-    perform set_config('sidegate.source', '', true), set_config('sidegate.actor', '', true);
+    perform set_config('sidegate.source', '', true), set_config('sidegate.actor', '', true),
+            set_config('sidegate.held', '', true);
   end if;
   select coalesce(max(o.version), 0) as version, coalesce(max(o.size), 0) as size into head
     from sidegate.owner o where (o.app, o.kind, o.owner_hash, o.owner) = (in_app, in_kind, hash, in_owner);
