@@ -37,6 +37,10 @@ const (
 	outgrown   = 4
 	growthTick = 10 * time.Second
 
+	// rereadTimeout is how long one range may take to read when nobody waits
+	// for it; checks that do wait have their own deadline.
+	rereadTimeout = 2 * time.Second
+
 	keeperRetryMin = 100 * time.Millisecond
 	keeperRetryMax = 5 * time.Second
 )
@@ -211,21 +215,31 @@ func (k *keeper) refresh(ctx context.Context, d *Directory, s *shard, now *feed)
 		if k.fits && !k.cache.acct.drained(ctx) {
 			return
 		}
-		k.reread(ctx, d, s, t, i, step)
+		k.reread(ctx, span{d, s, t, i, step})
 	}
 }
 
-// reread reads step pages from index i on. If their rows contradict themselves
-// it reads page by page, so that only the page with the damaged list is missing.
-func (k *keeper) reread(ctx context.Context, d *Directory, s *shard, t *table, i, step int) {
-	lo := d.firstHash(s, t, i)
-	err := d.reread(ctx, s, Range{Lo: lo, Hi: lo + uint64(step)<<(64-t.bits) - 1})
+// span is a run of pages of one shard.
+type span struct {
+	dir   *Directory
+	shard *shard
+	table *table
+	from  int
+	pages int
+}
+
+// reread reads a run of pages. If their rows contradict themselves it reads page
+// by page, so that only the page with the damaged list is missing.
+func (k *keeper) reread(ctx context.Context, run span) {
+	bits := run.table.bits
+	lo := run.dir.firstHash(run.shard, run.table, run.from)
+	err := run.dir.reread(ctx, run.shard, Range{Lo: lo, Hi: lo + uint64(run.pages)<<(64-bits) - 1})
 	switch {
 	case err == nil:
 		k.retry = keeperRetryMin
-	case errors.Is(err, errMismatch) && step > 1:
-		for j := range step {
-			k.reread(ctx, d, s, t, i+j, 1)
+	case errors.Is(err, errMismatch) && run.pages > 1:
+		for i := range run.pages {
+			k.reread(ctx, span{run.dir, run.shard, run.table, run.from + i, 1})
 		}
 	default:
 		k.failed++
@@ -295,5 +309,5 @@ func (d *Directory) beginRange(s *shard, reach Range) (f *flight, busy <-chan st
 			return nil, other.done
 		}
 	}
-	return s.register(d, reach), nil
+	return s.register(d, reach, max(rereadTimeout, d.cache.opts.LoadTimeout)), nil
 }

@@ -16,6 +16,7 @@ import (
 type flight struct {
 	dir   *Directory
 	reach Range
+	limit time.Duration // of the whole flight
 	no    uint64        // of this flight in its shard; later ones are higher
 	done  chan struct{} // closed when the flight has left the shard
 
@@ -125,15 +126,15 @@ func (d *Directory) begin(now *feed, hash uint64, check uint16, need Need) (p *p
 			return nil, f, false
 		}
 	}
-	f = s.register(d, rangeOf(hash, t.bits))
+	f = s.register(d, rangeOf(hash, t.bits), d.cache.opts.LoadTimeout)
 	return nil, f, true
 }
 
 // register adds a flight to the shard, whose lock is held. The range overlaps
 // no other flight.
-func (s *shard) register(d *Directory, r Range) *flight {
+func (s *shard) register(d *Directory, r Range, limit time.Duration) *flight {
 	s.registered++
-	f := &flight{dir: d, reach: r, no: s.registered, done: make(chan struct{})}
+	f := &flight{dir: d, reach: r, limit: limit, no: s.registered, done: make(chan struct{})}
 	s.flights = append(s.flights, f)
 	return f
 }
@@ -141,7 +142,7 @@ func (s *shard) register(d *Directory, r Range) *flight {
 // run carries a registered flight to its end: query, check, replay, publish.
 // It returns when the flight has left the shard, whatever happened.
 func (f *flight) run(c *Cache) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.opts.LoadTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), f.limit)
 	defer cancel()
 	if !c.loads.TryAcquire(1) {
 		c.metrics.loadsShed.Inc()

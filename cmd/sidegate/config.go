@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/sync/postgres"
 )
 
 // configCmd looks at the configuration without starting anything.
@@ -56,6 +57,9 @@ func (c *configValidateCmd) Run(p *program) error {
 		return err
 	}
 	if err := cfg.CheckServe(); err != nil {
+		return usageError{err}
+	}
+	if err := postgres.CheckURL(cfg.Postgres.URL); err != nil {
 		return usageError{err}
 	}
 	if _, err := newAccess(cfg, nil, slog.New(slog.DiscardHandler)); err != nil {

@@ -29,7 +29,9 @@ func (p *program) greet(s *sidegate, token string) {
 		p.say("  curl %s", curl(s.check.Addrs()[0], "/v1/can-deliver?sender=dave&recipient=carol&room_type=direct"))
 	}
 	// The line must work at every start, and the row stays from the first.
-	p.say("  psql '%s' -c \"INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'erin', 'frank') ON CONFLICT DO NOTHING\"", s.cfg.Postgres.URL)
+	if s.store.own { // another URL may hold a password
+		p.say("  psql '%s' -c \"INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'erin', 'frank') ON CONFLICT DO NOTHING\"", s.cfg.Postgres.URL)
+	}
 	if s.ops != nil {
 		p.say("  curl -H 'Authorization: Bearer %s' %s", token, curl(s.ops.Addrs()[0], "/v1/status"))
 	}

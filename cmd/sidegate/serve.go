@@ -49,7 +49,7 @@ func (s *sidegate) begin(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.log.Warn("the database does not answer; starting without it", slog.Any("error", err))
+		s.log.Warn("the database cannot be used yet; starting without it", slog.Any("error", err))
 	}
 	return s.bind()
 }
