@@ -129,7 +129,7 @@ func (c *Cache) slotOf(k pageKey) *slot {
 // have grown and some have not, which is as good.
 func (d *Directory) grow(ctx context.Context, bits uint8) {
 	for i := range d.shards {
-		// Children weigh more than their parent: let the one before be paid.
+		// Let the children of the shard before be paid.
 		if !d.cache.acct.drained(ctx) {
 			return
 		}
@@ -153,18 +153,19 @@ func (s *shard) grow(c *Cache, bits uint8) {
 		}
 		parents = append(parents, p.key)
 		children := p.split(bits)
-		more := int64(len(children)-1) * ristrettoBytes
+		// What was paid for the parent may be spent on others before the
+		// children are booked, so they count whole.
+		bytes := int64(0)
 		for _, child := range children {
-			more += child.bytes
+			bytes += child.bytes + ristrettoBytes
 		}
-		if more = max(0, more-p.bytes); !c.acct.roomFor(more) {
+		if !c.acct.roomFor(bytes) {
 			c.metrics.unpublished.Inc()
 			continue // read again when it is asked for
 		}
 		for _, child := range children {
 			next.at(child.key.firstHash()).Store(child)
-			c.acct.mark(child.key, more)
-			more = 0
+			c.acct.mark(child.key, child.bytes+ristrettoBytes)
 		}
 	}
 	s.table.Store(next)
