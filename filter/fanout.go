@@ -27,7 +27,7 @@ func (f *Filter) Fanout(check Check, recipients []string, decisions []Decision) 
 	e := evaluation{postpone: true}
 	if why := e.begin(f, &check, f.cache.Now()); why == CauseNone {
 		if late := e.fanout(recipients, decisions, nil); len(late) > 0 {
-			f.fanoutLate(check, e.request(), sides{e.sender, recipients}, late, decisions)
+			f.fanoutLate(message{check, e.request(), e.sender, recipients}, late, decisions)
 		}
 	} else {
 		fill(decisions, undecided(why))
@@ -83,9 +83,11 @@ func (e *evaluation) fanout(recipients []string, decisions []Decision, late []in
 	return late
 }
 
-// sides are the two sides of a fan-out: what was read of the sender's, and the
-// recipients.
-type sides struct {
+// message is a fan-out that has yet to wait: its check without a recipient, what
+// was read of the sender's side, and all recipients.
+type message struct {
+	check      Check
+	request    request
 	sender     senderSide
 	recipients []string
 }
@@ -93,11 +95,11 @@ type sides struct {
 // fanoutLate decides the recipients that were left. It has its own copies of
 // what it shares with goroutines, so that a fan-out that waits for nothing stays
 // on the stack.
-func (f *Filter) fanoutLate(check Check, r request, s sides, late []int, decisions []Decision) {
+func (f *Filter) fanoutLate(m message, late []int, decisions []Decision) {
 	f.inTurns(late, func(i int) {
 		var e evaluation
-		e.resume(f, &check, r)
-		e.check.Recipient, e.sender = s.recipients[i], s.sender
+		e.resume(f, &m.check, m.request)
+		e.check.Recipient, e.sender = m.recipients[i], m.sender
 		decisions[i] = e.decide()
 	})
 }

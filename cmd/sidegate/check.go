@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -19,11 +20,16 @@ type checkCmd struct {
 	AtLeast   string `placeholder:"REVISION" help:"Revision of a write that the answer must know of."`
 	JSON      bool   `name:"json" help:"Print the answer as the server gave it."`
 	ExitCode  bool   `help:"Exit with 1 if the message is withheld."`
+	Explain   bool   `help:"Say why, rule by rule, with the rows behind it. Asks the ops listener, with a token of scope staff."`
+	At        string `placeholder:"TIME" help:"With --explain: would it have been delivered then? (RFC 3339)"`
+	OpsURL    string `name:"ops-url" placeholder:"URL" help:"With --explain: the ops listener (SIDEGATE_OPS_URL). Default: the first address of ops.listen."`
 }
 
 // Help is shown by check --help.
 func (*checkCmd) Help() string {
-	return "Prints one sentence, or with --json the decision itself:\n\n  sidegate check alice bob --room direct --json"
+	return "Prints one sentence, or with --json the decision itself:\n\n  sidegate check alice bob --room direct --json\n\n" +
+		"With --explain it also prints what every rule said, the lists that were read and the rows behind them; " +
+		"with --at as they were then:\n\n  sidegate check alice bob --explain --at 2030-01-31T12:00:00Z"
 }
 
 // decision is the answer of can-deliver. Fields that the server leaves out when
@@ -37,21 +43,19 @@ type decision struct {
 	Degraded bool   `json:"degraded"`
 }
 
-// Run asks for one decision. A message that is withheld is a good answer: only
-// --exit-code makes a failure of it, for scripts.
+// Run asks for one decision.
 func (c *checkCmd) Run(ctx context.Context, p *program) error {
+	switch {
+	case c.Explain:
+		return c.explain(ctx, p)
+	case c.At != "":
+		return usageError{errors.New("--at: only an explanation is about the past; give --explain too")}
+	}
 	api, err := c.client(p)
 	if err != nil {
 		return err
 	}
-	query := url.Values{"sender": {c.Sender}, "recipient": {c.Recipient}, "room_type": {c.Room}, "app": {c.App}}
-	// The server refuses an empty value, so what was not given is not sent.
-	for name, value := range map[string]string{"room": c.RoomID, "at_least": c.AtLeast} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	_, body, err := api.do(ctx, call{method: http.MethodGet, path: "/v1/can-deliver", query: query})
+	_, body, err := api.do(ctx, call{method: http.MethodGet, path: "/v1/can-deliver", query: c.query()})
 	if err != nil {
 		return err
 	}
@@ -62,9 +66,25 @@ func (c *checkCmd) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		p.say("%s", body)
 	} else {
-		p.say("%s", d.sentence(printable(c.Sender), printable(c.Recipient)))
+		p.say("%s", d.sentence(d.because(printable(c.Sender), printable(c.Recipient))))
 	}
-	if c.ExitCode && !d.Deliver {
+	return c.exit(d.Deliver)
+}
+
+// query is the question as the server takes it.
+func (c *checkCmd) query() url.Values {
+	query := url.Values{"sender": {c.Sender}, "recipient": {c.Recipient}, "room_type": {c.Room}, "app": {c.App}}
+	for name, value := range map[string]string{"room": c.RoomID, "at_least": c.AtLeast} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query
+}
+
+// exit is the error that ends the command, if the exit code was asked for.
+func (c *checkCmd) exit(deliver bool) error {
+	if c.ExitCode && !deliver {
 		return errWithheld
 	}
 	return nil
@@ -72,7 +92,7 @@ func (c *checkCmd) Run(ctx context.Context, p *program) error {
 
 // sentence says what becomes of the message and why. The ids come in printable,
 // so that nothing in them reaches the terminal unquoted.
-func (d *decision) sentence(sender, recipient string) string {
+func (d *decision) sentence(why string) string {
 	var verdict string
 	switch {
 	case d.Deliver && d.Notify:
@@ -86,7 +106,7 @@ func (d *decision) sentence(sender, recipient string) string {
 	default:
 		verdict = "Withheld"
 	}
-	text := verdict + ": " + d.because(sender, recipient) + "."
+	text := verdict + ": " + why + "."
 	if d.Degraded {
 		text += " The lists are not known; the app's on_unknown decided."
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -89,15 +90,15 @@ func (s *sidegate) buildCore(open) (err error) {
 // buildDoors makes the three listeners and what only they need.
 func (s *sidegate) buildDoors(doors open) error {
 	counts := filter.NewMetrics(s.registry)
+	decide, err := filter.New(filter.Options{
+		Cache: s.cache, Apps: s.cfg.Policies(), Metrics: counts,
+		SoftBound: s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
+		AtLeastTimeout: s.cfg.Check.AtLeastTimeout, Evidence: s.store,
+	})
+	if err != nil {
+		return err
+	}
 	if len(s.cfg.Check.Listen) > 0 {
-		decide, err := filter.New(filter.Options{
-			Cache: s.cache, Apps: s.cfg.Policies(), Metrics: counts,
-			SoftBound: s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
-			AtLeastTimeout: s.cfg.Check.AtLeastTimeout,
-		})
-		if err != nil {
-			return err
-		}
 		if s.check, err = server.NewCheck(decide, server.Options{
 			Listen: addresses(s.cfg.Check.Listen), Auth: s.access.check, Logger: s.log,
 		}); err != nil {
@@ -121,10 +122,10 @@ func (s *sidegate) buildDoors(doors open) error {
 		s.limits = &limits{store: s.store, apps: s.cfg.Apps, log: s.log}
 		s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
 	}
-	return s.buildOps()
+	return s.buildOps(decide)
 }
 
-func (s *sidegate) buildOps() error {
+func (s *sidegate) buildOps(decide *filter.Filter) error {
 	if len(s.cfg.Ops.Listen) == 0 {
 		return nil
 	}
@@ -139,6 +140,7 @@ func (s *sidegate) buildOps() error {
 	}
 	s.ops.Handle("GET /openapi.json", http.HandlerFunc(serveOpenAPI))
 	s.ops.HandleStatus(func() any { return s.status() })
+	s.ops.HandleRead("GET /v1/explain", (&explainer{filter: decide, log: s.log, now: time.Now}).read)
 	return nil
 }
 
