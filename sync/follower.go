@@ -75,6 +75,9 @@ type Follower struct {
 	position Position       // of the last complete poll; only run touches it
 	identity cache.Identity // of the server that issued position
 	failing  bool           // the last poll failed: log once, not each time
+	timeouts int            // polls that ran out of time since the last that was complete
+	probing  bool           // the poll under way only asks whether the server answers
+	answers  bool           // it did, and the difference has not been read since
 	refused  atomic.Pointer[refusal]
 	last     atomic.Pointer[Position] // position, for Status
 }
@@ -140,8 +143,8 @@ func (f *Follower) poll(ctx context.Context) error {
 	c := f.opts.Cache
 	began := c.Now() // before the query: what was committed by now is in its snapshot (I2)
 	wall := time.Now()
-	batch, err := f.opts.Source.Poll(ctx, f.position)
-	if err != nil {
+	batch, err := f.opts.Source.Poll(ctx, f.from())
+	if err := f.weigh(err); err != nil {
 		return err
 	}
 	if err := f.judge(&batch); err != nil {
@@ -155,9 +158,40 @@ func (f *Follower) poll(ctx context.Context) error {
 		c.Fresh(began)
 		f.opts.Metrics.observeDelays(batch.Changes, batch.Clock)
 	}
+	f.timeouts, f.probing, f.answers = 0, false, false
 	f.position = batch.Position
 	f.last.Store(&batch.Position)
 	return nil
+}
+
+// triesBehind is how many polls run out of time before every second one only asks
+// whether the server answers. If it does, and the difference still cannot be read
+// after that, the difference is more than a poll can carry: asking for it again
+// would take for ever. A server that is away for a while costs no new start.
+const triesBehind = 3
+
+var errBehind = errors.New("the server answers, but not what changed since the last poll")
+
+// from is the position to ask from: nowhere, if this poll only asks for an answer.
+func (f *Follower) from() Position {
+	f.probing = f.timeouts >= triesBehind && !f.probing
+	if f.probing {
+		return Position{}
+	}
+	return f.position
+}
+
+// weigh looks at how a poll ended. It returns nil if its batch counts.
+func (f *Follower) weigh(err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		f.timeouts++
+		f.answers = f.answers && !f.probing
+	case err == nil && f.probing && !f.answers:
+		f.answers = true
+		return errBehind
+	}
+	return err
 }
 
 // measureClock compares the server's clock with ours at the middle of the poll.
@@ -176,6 +210,8 @@ func (f *Follower) discontinuity(b *Batch) string {
 	switch {
 	case f.position.IsZero():
 		return causeStart
+	case f.probing:
+		return causeOverflow
 	case b.Identity != f.identity:
 		return causeIdentity
 	case b.Position.Xmax < f.position.Xmax:

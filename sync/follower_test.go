@@ -436,3 +436,64 @@ sidegate_sync_state{state="wrong_server"} 0
 		t.Error(err)
 	}
 }
+
+// A difference that takes longer than a poll may last is not asked for for ever.
+func TestADifferenceThatIsTooLargeIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.source.set(at(5, 9))
+		if err := w.once(t); err != nil {
+			t.Fatal(err)
+		}
+		w.source.set(func(from Position) (Batch, error) {
+			if !from.IsZero() { // the change log is long and the server slow
+				return Batch{}, context.DeadlineExceeded
+			}
+			return at(20, 25)(from)
+		})
+		for range triesBehind + 2 { // it answers, and after that once more not this
+			if err := w.once(t); err == nil || w.cache.Epoch() != 1 {
+				t.Fatalf("%v, epoch %d", err, w.cache.Epoch())
+			}
+		}
+		if err := w.once(t); err != nil || w.cache.Epoch() != 2 {
+			t.Errorf("after %d time-outs: %v, epoch %d", triesBehind, err, w.cache.Epoch())
+		}
+		if testutil.ToFloat64(w.follower.opts.Metrics.epochs[causeOverflow]) != 1 {
+			t.Error("the new start is not counted as an overflow")
+		}
+		// From the new position on, it asks for differences again.
+		w.source.set(at(25, 26))
+		if err := w.once(t); err != nil || w.cache.Epoch() != 2 || w.source.asked()[len(w.source.asked())-1].Xmax != 25 {
+			t.Errorf("%v, epoch %d, asked from %v", err, w.cache.Epoch(), w.source.asked())
+		}
+	})
+}
+
+// A server that is away costs no new start, however long, and whenever it is back.
+func TestAnOutageKeepsThePosition(t *testing.T) {
+	for lost := range 2*triesBehind + 2 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.source.set(at(5, 9))
+			if err := w.once(t); err != nil {
+				t.Fatal(err)
+			}
+			w.source.set(nil) // swallows everything
+			for range lost {
+				if err := w.once(t); err == nil {
+					t.Fatal("no error")
+				}
+			}
+			w.source.set(at(9, 11))
+			for range 2 { // one of them may only ask whether it answers
+				if err := w.once(t); err == nil {
+					break
+				}
+			}
+			if w.cache.Epoch() != 1 || w.follower.Status().Position.Xmax != 11 {
+				t.Errorf("after %d lost polls: epoch %d, position %v", lost, w.cache.Epoch(), w.follower.Status().Position)
+			}
+		})
+	}
+}
