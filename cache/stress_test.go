@@ -265,7 +265,8 @@ func TestStress(t *testing.T) {
 			if over := float64(st.peak.Load()) / float64(st.cache.opts.MaxBytes); over > bound {
 				t.Errorf("%.2f × the budget was reachable", over)
 			}
-			if st.reads.Load() == 0 || testutil.ToFloat64(st.cache.metrics.evictions) == 0 {
+			evicted := testutil.ToFloat64(st.cache.metrics.evictions) > 0 || s.starve > 0 // starved, it may not get that far
+			if st.reads.Load() == 0 || !evicted {
 				t.Error("nothing happened")
 			}
 		})
