@@ -76,6 +76,34 @@ func TestAgeIsOfTheOldestList(t *testing.T) {
 	})
 }
 
+// TestAPageLeftBehindIsRead: a page from before following last started over,
+// which has not been read again since, is past the hard bound in time although
+// the feed is well. A check then reads it; while the feed stands still, it does
+// not.
+func TestAPageLeftBehindIsRead(t *testing.T) {
+	for name, alive := range map[string]bool{"the feed is well": true, "the feed stands still": false} {
+		bubble(t, Default(), func(t *testing.T, w *world, f *Filter) {
+			check := direct("alice", "bob")
+			wantDecision(t, "loaded", f.CanDeliver(check), plain)
+			w.identity.Started++
+			w.cache.Reset(w.identity, w.cache.Now())
+			advance(DefaultHardBound + time.Second)
+			if alive {
+				w.fresh()
+			}
+			before := w.loadsOf(cache.KindBlock)
+			want := Decision{Action: ActionReject, Reason: ReasonUnknown, Cause: CauseStale}
+			if alive {
+				want = plain
+			}
+			wantDecision(t, name, f.CanDeliver(check), want)
+			if read := w.loadsOf(cache.KindBlock) - before; read != 0 != alive {
+				t.Errorf("%s: %d pages were read", name, read)
+			}
+		})
+	}
+}
+
 // TestAgeGrowsWhileWaiting: a list found in memory grows older while the check
 // waits for the next one.
 func TestAgeGrowsWhileWaiting(t *testing.T) {
