@@ -3,10 +3,12 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/filter"
@@ -73,6 +75,47 @@ func TestConnectionThatSwallowsEverything(t *testing.T) {
 	}
 	if _, err := store.List(t.Context(), query("bob", 1)); code(err) != filter.CodeStoreUnavailable {
 		t.Errorf("List: %v", err)
+	}
+}
+
+// Connections die without a sign, as behind a firewall that has forgotten them.
+// Each is missed once, by the deadline of a call, and then replaced: it does not
+// keep its place in the pool while it is being closed.
+func TestConnectionsThatDieWithoutASign(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	p := newProxy(t, f.dsn)
+	store := openStore(t, p.dsn)
+	short := func(call func(ctx context.Context) error) func() error {
+		return func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			return call(ctx)
+		}
+	}
+	for name, call := range map[string]func() error{
+		"Poll": short(func(ctx context.Context) error { _, err := store.Poll(ctx, blocksync.Position{}); return err }),
+		"Load": short(func(ctx context.Context) error {
+			_, err := store.Load(ctx, "default", cache.KindBlock, cache.Range{Hi: math.MaxUint64})
+			return err
+		}),
+		"Edit": func() error { _, err := store.Edit(t.Context(), add("bob", "alice")); return err },
+	} {
+		if err := call(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		p.forget()
+		var errs []error
+		for range 4 {
+			err := call()
+			if err == nil {
+				break
+			}
+			errs = append(errs, err)
+		}
+		if len(errs) == 0 || len(errs) > 3 {
+			t.Errorf("%s: the dead connection made %d calls fail, want 1, or a few where making a new one takes long: %v", name, len(errs), errs)
+		}
 	}
 }
 

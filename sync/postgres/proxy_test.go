@@ -29,6 +29,7 @@ type proxy struct {
 
 	mu    sync.Mutex
 	conns []net.Conn
+	dead  *atomic.Bool // of the connections that there are
 	wg    sync.WaitGroup
 }
 
@@ -45,6 +46,7 @@ func newProxy(t *testing.T, dsn string) *proxy {
 	p := &proxy{
 		listener: listener,
 		socket:   filepath.Join(config.Host, ".s.PGSQL."+strconv.Itoa(int(config.Port))),
+		dead:     new(atomic.Bool),
 		dsn:      fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", config.User, listener.Addr(), config.Database),
 	}
 	p.wg.Go(p.accept)
@@ -76,10 +78,28 @@ func (p *proxy) accept() {
 		}
 		p.mu.Lock()
 		p.conns = append(p.conns, client, server)
+		dead := p.dead
 		p.mu.Unlock()
-		p.wg.Go(func() { p.copy(server, client, func() int32 { return pass }) })
-		p.wg.Go(func() { p.copy(client, server, p.mode.Load) })
+		unless := func(mode func() int32) func() int32 {
+			return func() int32 {
+				if dead.Load() {
+					return swallow
+				}
+				return mode()
+			}
+		}
+		p.wg.Go(func() { p.copy(server, client, unless(func() int32 { return pass })) })
+		p.wg.Go(func() { p.copy(client, server, unless(p.mode.Load)) })
 	}
+}
+
+// forget makes every connection there is half-open: both sides keep it, nothing
+// arrives any more. New ones work.
+func (p *proxy) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dead.Store(true)
+	p.dead = new(atomic.Bool)
 }
 
 func (p *proxy) copy(to, from net.Conn, mode func() int32) {

@@ -96,6 +96,7 @@ func (s *Store) Close() {
 func newPool(ctx context.Context, config *pgxpool.Config, size int32, adapt func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	c := config.Copy()
 	c.MaxConns, c.MinConns, c.MinIdleConns = size, 0, 0
+	impatient(c)
 	if adapt != nil {
 		adapt(c)
 	}
