@@ -79,11 +79,9 @@ func (e *evaluation) look(r *reading, list listName) {
 	if r.state == unread {
 		r.find(dir, list.owner)
 	}
-	if r.state == inMemory && e.leftBehind(r.view) {
-		r.state = notThere
-	}
 	need, named := e.need(list)
-	if r.state != inMemory || named && !(r.view.Current() && r.view.Version() >= need.Version && !need.Force) {
+	if r.state != inMemory || e.leftBehind(r.view) ||
+		named && !(r.view.Current() && r.view.Version() >= need.Version && !need.Force) {
 		if e.postpone && !r.shared && !need.Force {
 			e.missed = true
 			return
@@ -106,9 +104,10 @@ func (e *evaluation) look(r *reading, list listName) {
 // leftBehind reports whether a page is past the hard bound although the database
 // is followed: it is from before following last started over, and has not been
 // read again since. Asking the database costs one read then, and the page is
-// current again. While the feed itself stands still nothing is asked.
+// current again. While the feed itself stands still nothing is asked. Nearly every
+// page is current, so that is looked at first.
 func (e *evaluation) leftBehind(view cache.View) bool {
-	return view.Age(e.now) > e.filter.hard && !view.Current() && e.filter.cache.Age() <= e.filter.hard
+	return !view.Current() && view.Age(e.now) > e.filter.hard && e.filter.cache.Age() <= e.filter.hard
 }
 
 // find looks into memory only.
