@@ -94,7 +94,7 @@ func explainedDecision(d *filter.Decision) explainedResult {
 		out.Cause = d.Cause.String()
 	}
 	if d.Stale > 0 {
-		out.StaleMS = max(d.Stale.Milliseconds(), 1)
+		out.StaleMS = roundedUp(d.Stale)
 	}
 	if !d.Unknown() {
 		out.Deliver, out.Notify, out.Action = &d.Deliver, &d.Notify, d.Action.String()
@@ -113,7 +113,7 @@ func explainedListOf(c *filter.Consulted) explainedList {
 		out.Listed, out.Allowlist, out.Version = &c.Listed, c.Allowlist, c.Version
 	}
 	if c.Cause == filter.CauseNone && c.Source != filter.SourceHistory {
-		ms := c.Age.Milliseconds()
+		ms := roundedUp(c.Age)
 		out.AgeMS = &ms
 	}
 	if c.Row != nil {
@@ -124,6 +124,9 @@ func explainedListOf(c *filter.Consulted) explainedList {
 	}
 	return out
 }
+
+// roundedUp is an age in milliseconds: the figure is a bound.
+func roundedUp(age time.Duration) int64 { return (age + time.Millisecond - 1).Milliseconds() }
 
 // timeOrNull is a time in UTC, null for none.
 func timeOrNull(t time.Time) *time.Time {
