@@ -83,7 +83,11 @@ func appendAge(b []byte, stale time.Duration) []byte {
 		return b
 	}
 	b = append(b, `,"stale_ms":`...)
-	return strconv.AppendInt(b, max(stale.Milliseconds(), 1), 10)
+	ms := stale.Milliseconds()
+	if stale%time.Millisecond > 0 {
+		ms++ // the figure is a bound
+	}
+	return strconv.AppendInt(b, ms, 10)
 }
 
 // appendString appends a valid id as a JSON string: it has no control characters,

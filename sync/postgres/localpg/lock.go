@@ -37,6 +37,13 @@ func lockDir(l layout) (*os.File, error) {
 	return nil, errors.Join(fmt.Errorf("lock %s: %w", l.lock(), err), closeErr)
 }
 
+// unlockDir gives the directory back. The lock is dropped explicitly: closing does
+// not drop it while a process that is just being forked holds a copy of the file,
+// which it does until it has become another program.
+func unlockDir(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
 // awaitOrphans waits until nothing of an earlier server runs on the directory,
 // whose lock we hold. After a kill its processes need a moment, and a new server
 // is refused while they hold the shared memory of the old one.

@@ -131,7 +131,7 @@ func (s *Server) release() error {
 		errs = append(errs, os.RemoveAll(e.socketDir))
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		errs = append(errs, unlockDir(s.lock))
 		s.lock = nil
 	}
 	return errors.Join(errs...)
