@@ -53,6 +53,13 @@ func newSimDB() *simDB {
 	return &simDB{identity: Identity{System: 1, Timeline: 1, Salt: 42}, lists: make(map[listKey]*simList)}
 }
 
+// restart makes it another server with the same data.
+func (db *simDB) restart() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.identity.Started++
+}
+
 // write commits one change and returns it.
 func (db *simDB) write(k listKey, op Op, entries ...Entry) Change {
 	db.mu.Lock()
