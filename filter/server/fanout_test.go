@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func TestFanoutOfTenThousand(t *testing.T) {
 		}
 		last = e.Index
 	}
-	body["recipients"] = append(recipients, "one more")
+	body["recipients"] = slices.Concat(recipients, []string{"one more"})
 	if a, _ := r.askMany(fanoutPath, body); a.status != 413 || a.code(t) != "too_large" || !strings.Contains(a.body, "10000") {
 		t.Errorf("one more: %d %s", a.status, a.body)
 	}
