@@ -201,12 +201,13 @@ func bitsFor(lists, perPage int64) uint8 {
 // chunkBytes if everything is wanted, else page by page.
 func (k *keeper) refresh(ctx context.Context, d *Directory, s *shard, now *feed) {
 	t := s.table.Load()
-	for i, step := 0, 0; i < len(t.slots); i += step {
-		step = 1
+	for i := 0; i < len(t.slots); {
+		run := span{d, s, t, i, 1}
 		if k.fits {
-			step = k.chunk(t, i, k.weight[d.space])
+			run.pages = k.chunk(t, i, k.weight[d.space])
 		}
-		if k.settled(t.slots[i:i+step], now) {
+		i += run.pages
+		if k.settled(t.slots[run.from:i], now) {
 			continue
 		}
 		if ctx.Err() != nil || k.cache.feed.Load() != now {
@@ -215,7 +216,7 @@ func (k *keeper) refresh(ctx context.Context, d *Directory, s *shard, now *feed)
 		if k.fits && !k.cache.acct.drained(ctx) {
 			return
 		}
-		k.reread(ctx, span{d, s, t, i, step})
+		k.reread(ctx, run)
 	}
 }
 

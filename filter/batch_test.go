@@ -18,7 +18,7 @@ import (
 // time, first with an empty memory.
 func TestBatchIsManyChecks(t *testing.T) {
 	s := newScene(t)
-	f := s.filterWith(Options{Apps: s.apps, SoftBound: time.Hour, HardBound: time.Hour})
+	f := s.filterWith(Options{Apps: s.apps, SoftBound: time.Hour, HardBound: time.Hour, LoadTimeout: time.Minute, AtLeastTimeout: time.Minute})
 	var all []Check
 	combine(nil, func(fact facts) { all = append(all, s.check(fact)) })
 	n := 0

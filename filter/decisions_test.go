@@ -54,7 +54,7 @@ func newScene(t testing.TB) *scene {
 		s.recipients[pairOf(f)] = userIn("recipient/"+pairOf(f), false)
 	})
 	combine(eachOnce(mode, onBlock, allow, exempt), func(f facts) { s.apps[appOf(f)] = s.policy(f) })
-	s.world = newWorld(t, slices.Collect(maps.Keys(s.apps))...)
+	s.world = newWorldFor(t, time.Minute, slices.Collect(maps.Keys(s.apps))...)
 	for app := range s.apps {
 		s.fill(app)
 	}
@@ -121,7 +121,7 @@ func (s *scene) check(f facts) Check {
 // tables in testdata.
 func TestEveryCombination(t *testing.T) {
 	s, o := newScene(t), newOracle(t)
-	f := s.filterWith(Options{Apps: s.apps, SoftBound: time.Hour, HardBound: time.Hour})
+	f := s.filterWith(Options{Apps: s.apps, SoftBound: time.Hour, HardBound: time.Hour, LoadTimeout: time.Minute, AtLeastTimeout: time.Minute})
 	n := 0
 	combine(nil, func(fact facts) {
 		n++

@@ -39,7 +39,8 @@ func TestExplanationIsTheCheck(t *testing.T) {
 	s, o := newScene(t), newOracle(t)
 	since := time.Now().Add(-time.Hour)
 	f := s.filterWith(Options{
-		Apps: s.apps, SoftBound: time.Hour, HardBound: time.Hour, Evidence: &rows{world: s.world, since: since},
+		Apps: s.apps, SoftBound: time.Hour, HardBound: time.Hour, LoadTimeout: time.Minute,
+		Evidence: &rows{world: s.world, since: since},
 	})
 	combine(nil, func(fact facts) {
 		check := s.check(fact)

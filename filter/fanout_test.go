@@ -30,7 +30,7 @@ func fanout(t *testing.T, f *Filter, check Check, recipients []string) []Decisio
 // compares with asking for each.
 func TestFanoutIsManyChecks(t *testing.T) {
 	s := newScene(t)
-	f := s.filterWith(Options{Apps: s.apps, SoftBound: time.Hour, HardBound: time.Hour})
+	f := s.filterWith(Options{Apps: s.apps, SoftBound: time.Hour, HardBound: time.Hour, LoadTimeout: time.Minute, AtLeastTimeout: time.Minute})
 	everybody := slices.Sorted(maps.Values(s.recipients))
 	seen := make(map[Reason]bool)
 	combine(map[int][]string{

@@ -36,9 +36,16 @@ type world struct {
 // newWorld returns a world whose cache follows primary and is up to date.
 func newWorld(t testing.TB, apps ...string) *world {
 	t.Helper()
+	return newWorldFor(t, 0, apps...)
+}
+
+// newWorldFor is newWorld with a deadline of its own for page reads: tests in
+// real time that are about decisions must not depend on how busy the machine is.
+func newWorldFor(t testing.TB, patience time.Duration, apps ...string) *world {
+	t.Helper()
 	w := &world{t: t, identity: primary, lists: make(map[ListID]cache.List)}
 	c, err := cache.New(cache.Options{
-		MaxBytes: 1 << 30, Apps: apps, Loader: w, Metrics: cache.NewMetrics(prometheus.NewRegistry()),
+		MaxBytes: 1 << 30, Apps: apps, Loader: w, LoadTimeout: patience, Metrics: cache.NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {
 		t.Fatal(err)
