@@ -41,6 +41,9 @@ func parseStat(line string) (process, error) {
 	if len(fields) <= started {
 		return process{}, fmt.Errorf("localpg: %d fields in %q", len(fields), line)
 	}
+	if letter := fields[state]; len(letter) != 1 || letter[0] < 'A' || letter[0] > 'z' {
+		return process{}, fmt.Errorf("localpg: %q is no state of a process", letter)
+	}
 	pid, err := strconv.Atoi(strings.TrimSpace(line[:open]))
 	if err != nil {
 		return process{}, fmt.Errorf("localpg: process id: %w", err)

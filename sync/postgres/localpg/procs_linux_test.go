@@ -33,6 +33,7 @@ func FuzzParseStat(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(string(line))
+	f.Add("0()\x00 0 0 0 0 0 0 0 0 00 0 0 0 0 0 0 0 0 0 0")
 	f.Add("42 (a b) Z (c) T) Z 7 1 2 3 0 -1 4194560 0 0 0 0 0 0 0 20 0 1 0 98765 0 0")
 	f.Fuzz(func(t *testing.T, line string) {
 		p, err := parseStat(line)
