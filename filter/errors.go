@@ -18,6 +18,7 @@ const (
 	CodeBlockNotFound    Code = "block_not_found"
 	CodeLimitExceeded    Code = "limit_exceeded"
 	CodeConflictingBatch Code = "conflicting_batch"
+	CodeReplayed         Code = "replayed"
 	CodeStoreUnavailable Code = "store_unavailable"
 	CodeOutcomeUnknown   Code = "outcome_unknown"
 )

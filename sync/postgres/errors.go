@@ -45,9 +45,11 @@ func (e *SchemaError) Error() string {
 	}
 }
 
-// SQLSTATEs that are told apart. SG001 is ours: hold_limit raises it.
+// SQLSTATEs that are told apart. SG001 and SG002 are ours:
+// hold_limit and once raise them.
 const (
 	stateLimit             = "SG001"
+	stateReplayed          = "SG002"
 	stateCheckViolation    = "23514"
 	stateReadOnly          = "25006"
 	stateSerialization     = "40001"
@@ -126,6 +128,8 @@ func writeError(op string, err error) error {
 	switch {
 	case reported && pg.Code == stateLimit:
 		return limitError(pg, err)
+	case reported && pg.Code == stateReplayed:
+		return &filter.Error{Code: filter.CodeReplayed, Err: err, Detail: "this very request has been made before; nothing was done"}
 	case reported && pg.Code == stateCheckViolation:
 		return checkError(pg, err)
 	case unsent || pgconn.SafeToRetry(err) || (reported && pg.SeverityUnlocalized == "ERROR" && outage(err)):

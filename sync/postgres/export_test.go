@@ -7,9 +7,10 @@ func SetMaxChanges(s *Store, n int) { s.maxChanges = n }
 const (
 	PollSQL = pollSQL
 	LoadSQL = loadSQL
-
-	BlockedBySQL = blockedBySQL
 )
+
+// BlockedBySQL is the statement that reads on whose lists a target is.
+var BlockedBySQL = blockedBySQL
 
 // HistorySQL is the statement that reads the intervals of a list, or of a pair.
 func HistorySQL(pair bool) string { return historyStatement(pair) }
