@@ -38,8 +38,8 @@ type Options struct {
 	// Check.AtLeast names: who asks for a write to be seen would rather wait.
 	// Zero means DefaultAtLeastTimeout.
 	AtLeastTimeout time.Duration
-	// Evidence is asked by Explain for the rows behind a decision; nil: there
-	// are no explanations. No check ever asks it.
+	// Evidence is asked by Explain and Visible for the rows behind a decision,
+	// now or in the past; nil: they fail. No check ever asks it.
 	Evidence EvidenceStore
 	// Metrics counts decisions; nil counts where nobody looks.
 	Metrics *Metrics
