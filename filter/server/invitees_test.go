@@ -101,7 +101,7 @@ func TestInviteesOfTenThousand(t *testing.T) {
 	if !slices.Equal(got.Allowed, free) || !slices.Equal(excluded, refused) {
 		t.Errorf("%d allowed of %d, %d excluded of %d", len(got.Allowed), len(free), len(excluded), len(refused))
 	}
-	if a := r.ask("POST", inviteesPath, invite("acme", "alice", append(invitees, "x")...)); a.status != 413 || a.code(t) != "too_large" {
+	if a := r.ask("POST", inviteesPath, invite("acme", "alice", slices.Concat(invitees, []string{"x"})...)); a.status != 413 || a.code(t) != "too_large" {
 		t.Errorf("one more: %d %s", a.status, a.body)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestVisible(t *testing.T) {
 	if a := r.ask("POST", visiblePath, ask("default", "bob", "direct", many...)); a.body != `{"visible":[`+want+`]}` {
 		t.Errorf("a thousand: %d %.100s", a.status, a.body)
 	}
-	if a := r.ask("POST", visiblePath, ask("default", "bob", "direct", append(many, day[0])...)); a.status != 413 || a.code(t) != "too_large" {
+	if a := r.ask("POST", visiblePath, ask("default", "bob", "direct", slices.Concat(many, day[:1])...)); a.status != 413 || a.code(t) != "too_large" {
 		t.Errorf("one more: %d %s", a.status, a.body)
 	}
 }
