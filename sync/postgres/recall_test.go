@@ -59,6 +59,7 @@ func TestRecallUnitesWhatEndedAndWhatGoesOn(t *testing.T) {
 		('default', 'bob', 'ended',   '2026-01-01 20:00+00', null),
 		('default', 'bob', 'expired', '2026-01-01 10:00+00', '2026-01-01 12:00+00'),
 		('default', 'bob', 'never',   '2026-01-01 12:00+00', '2026-01-01 11:00+00'),
+		('default', 'bob', 'later',   '2026-01-01 10:00+00', now() + interval '1 h'),
 		('default', 'bob', 'old',     '1970-01-01 00:00+00', null)`)
 	all := []string{"ended", "expired", "never", "old", "x", "ended"}
 	for round := range 2 {
@@ -81,6 +82,9 @@ func TestRecallUnitesWhatEndedAndWhatGoesOn(t *testing.T) {
 			if got := f.recall(c.at, all...); !slices.Equal(got, c.want) {
 				t.Errorf("round %d, at %v: %q, want %q", round, c.at, got, c.want)
 			}
+		}
+		if got := f.recall(hour(9_000_000), "later"); got[0] != "on" {
+			t.Errorf("of a time to come, when the block will have expired: %q, want what is now", got)
 		}
 		if n, err := f.Expire(t.Context(), 10); err != nil || n != 2*(1-round) {
 			t.Fatal(n, err)
