@@ -14,6 +14,8 @@ const (
 	inviteesField = "invitees"
 )
 
+// Besides its own two fields an invitation takes what stands beside the checks of
+// a batch: it is sent to no room, so that nothing else of a check applies.
 var inviteesFields = commonArguments.names(inviterField, inviteesField)
 
 // invitees answers whom of many a user may invite.
@@ -42,6 +44,8 @@ func (c *checks) invitees(ctx *fasthttp.RequestCtx, in input) error {
 	}
 	decisions := s.answers(len(s.recipients))
 	policy := c.filter.Invitees(check, s.recipients, decisions)
+	// With include too: who would be excluded is a part of the answer, and none
+	// of it is known.
 	if why, all := allUnknown(decisions); all {
 		return undecided(why)
 	}
@@ -104,6 +108,8 @@ func writeInvitees(resp *fasthttp.Response, policy filter.Invitations, invitees 
 		}
 		return appendString(b, invitees[i])
 	})
+	// The same list under one name or the other, so that a client which shows it
+	// reads one format.
 	refused := func(b []byte, i int) []byte {
 		if decisions[i].Deliver {
 			return nil

@@ -16,6 +16,9 @@ const maxVisible = 1000
 const messagesField = "messages"
 
 var (
+	// There is no at_least, since the database has every write, and none of what a
+	// decision takes to be made with: a room, an origin. The question is about the
+	// conversation of two, and history keeps no more of it.
 	visibleArguments = argumentSet(1<<argApp | 1<<argRecipient | 1<<argRoomType)
 	visibleFields    = visibleArguments.names(messagesField)
 )
@@ -44,6 +47,8 @@ func (c *checks) visible(ctx *fasthttp.RequestCtx, in input) error {
 	if err := c.mayAsk(in.who, check.App); err != nil {
 		return err
 	}
+	// Unlike a check this reads the database each time, with the patience of a
+	// request to a list.
 	op, cancel := context.WithTimeout(c.door.base, operationTimeout)
 	defer cancel()
 	decisions := s.answers(len(s.messages))
@@ -123,7 +128,9 @@ func (s *space) readMessages(o *object) {
 	}
 }
 
-// message reads one message; a problem is one of its fields.
+// message reads one message. A problem is a field that is missing or has a value
+// which is none; it is told apart from an error of the reader, which comes first
+// because it may be the reason, and which names its field by itself.
 func (o *object) message() (m filter.Sent, problem *border.Problem) {
 	var hasSender, hasTime bool
 	for o.next() {
@@ -169,6 +176,8 @@ func parseSent(text string) (time.Time, *border.Problem) {
 	return at, nil
 }
 
+// writeVisible answers with one yes or no for each message: why is said by
+// explain, to staff.
 func writeVisible(resp *fasthttp.Response, decisions []filter.Decision) {
 	resp.Header.SetContentTypeBytes(jsonType)
 	b := append(make([]byte, 0, len(`{"visible":[]}`)+len(decisions)*len("false,")), `{"visible":[`...)
