@@ -16,9 +16,8 @@ const maxVisible = 1000
 const messagesField = "messages"
 
 var (
-	// There is no at_least, since the database has every write, and none of what a
-	// decision takes to be made with: a room, an origin. The question is about the
-	// conversation of two, and history keeps no more of it.
+	// There is no at_least, since the database has every write, and neither room
+	// nor origin: what is asked is whether a block between two users hid a message.
 	visibleArguments = argumentSet(1<<argApp | 1<<argRecipient | 1<<argRoomType)
 	visibleFields    = visibleArguments.names(messagesField)
 )
