@@ -25,9 +25,9 @@
 // # Concurrency and shutdown
 //
 // Filter and Blocks are safe for concurrent use and need no closing. A check that
-// has to read a page waits for it in the caller's goroutine. A fan-out or batch
-// that has to read several waits in a bounded number of goroutines, all of which
-// have ended when it returns. Nothing else is started.
+// has to read a page waits for it in the caller's goroutine. Whatever decides many
+// at once and has to read several waits in a bounded number of goroutines, all of
+// which have ended when it returns. Nothing else is started.
 //
 // # Allowed imports
 //

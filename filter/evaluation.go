@@ -20,6 +20,7 @@ type evaluation struct {
 	now    cache.Instant
 	wanted wanted
 	server proof
+	lobby  bool // it is about an invitation: the room is the app's lobby
 
 	sender senderSide
 	findings
@@ -55,8 +56,9 @@ type findings struct {
 const listless = cache.Instant(math.MaxInt64)
 
 // begin readies the evaluation for a check, or says why there can be none. What
-// it leaves is what holds for the request of which the check is a part: what a
-// revision found out about the server, and since when somebody waits.
+// it leaves is what holds for the request of which the check is a part: whether it
+// is an invitation, what a revision found out about the server, and since when
+// somebody waits.
 func (e *evaluation) begin(f *Filter, check *Check, now cache.Instant) Cause {
 	app, room := f.apps[check.App], check.RoomType
 	switch {
@@ -68,6 +70,9 @@ func (e *evaluation) begin(f *Filter, check *Check, now cache.Instant) Cause {
 	// The check is copied: a pointer to it in here would be taken, by the
 	// compiler, for one that all readings hold, and leave the stack.
 	e.filter, e.app, e.room, e.check, e.now = f, app, &app.rooms[room], *check, now
+	if e.lobby {
+		e.room = &app.lobby
+	}
 	e.sender = senderSide{}
 	e.wanted = f.wants(&check.AtLeast)
 	e.reset()

@@ -7,11 +7,16 @@ import (
 	"time"
 )
 
-// EvidenceStore reads the rows behind a decision. Its methods are those of
-// [BlockStore] and keep their meaning.
+// EvidenceStore reads the rows behind a decision. It is safe for concurrent use;
+// its errors are those of [BlockStore].
 type EvidenceStore interface {
+	// Get is that of [BlockStore].
 	Get(ctx context.Context, list ListID, target string) (block Block, ok bool, err error)
-	History(ctx context.Context, query HistoryQuery) (HistoryPage, error)
+	// Recall returns for each moment the interval that covers it, the newest
+	// if there are several, and the zero Interval if there is none. All moments
+	// are of one app, and what is read of them is of one instant. A moment that
+	// has not come yet is now, by the clock of the store.
+	Recall(ctx context.Context, moments []Moment) ([]Interval, error)
 }
 
 // Explanation is a decision with all that it rests on.
@@ -108,32 +113,43 @@ func (f *Filter) Explain(ctx context.Context, check Check, at time.Time) (Explan
 	if f.store == nil {
 		return Explanation{}, errors.New("filter: explain: there is no store of evidence")
 	}
-	var rec recorder
-	e := evaluation{rec: &rec}
-	if !at.IsZero() {
-		e.past = &past{ctx: ctx, store: f.store, at: at}
-	}
-	switch e.begin(f, &check, f.cache.Now()) {
-	case CauseUnknownApp:
-		return Explanation{}, Errorf(CodeUnknownApp, "the app is not configured")
-	case CauseInvalidRoomType:
-		return Explanation{}, fmt.Errorf("filter: explain: %v is no room type", check.RoomType)
+	e, d, err := f.examine(ctx, &check, at)
+	if err != nil {
+		return Explanation{}, fmt.Errorf("explain: %w", err)
 	}
 	x := Explanation{
-		Decision: e.decide(), At: at, OnBlock: e.room.onBlock, OnUnknown: e.app.onUnknown,
+		Decision: d, At: at, OnBlock: e.room.onBlock, OnUnknown: e.app.onUnknown,
 		Mode: ModeOneWay, Allowlist: e.room.allowlist,
-	}
-	if e.past != nil && e.past.err != nil {
-		return Explanation{}, fmt.Errorf("explain: %w", e.past.err)
 	}
 	if e.room.twoWay {
 		x.Mode = ModeTwoWay
 	}
-	x.Rules = rec.ruleResults(&x.Decision)
-	for i := range rec.lists {
-		x.Lists = append(x.Lists, f.consulted(ctx, check.App, &rec.lists[i], e.past != nil))
+	x.Rules = e.rec.ruleResults(&x.Decision)
+	for i := range e.rec.lists {
+		x.Lists = append(x.Lists, f.consulted(ctx, check.App, &e.rec.lists[i], e.past != nil))
 	}
 	return x, nil
+}
+
+// examine decides a check with a recorder, for the past in as many rounds as it
+// takes (see recollection).
+func (f *Filter) examine(ctx context.Context, check *Check, at time.Time) (e *evaluation, d Decision, err error) {
+	memory := f.recollect()
+	for {
+		e = &evaluation{rec: new(recorder)}
+		if !at.IsZero() {
+			e.past = &past{memory, at}
+		}
+		if err := refused(e.begin(f, check, f.cache.Now()), check.RoomType); err != nil {
+			return nil, d, err
+		}
+		d = e.decide()
+		if done, err := memory.complete(ctx); err != nil {
+			return nil, d, err
+		} else if done {
+			return e, d, nil
+		}
+	}
 }
 
 // ruleResults lists all rules in their order, those that did not get their turn
@@ -183,5 +199,3 @@ func (f *Filter) consulted(ctx context.Context, app string, read *listRead, past
 	}
 	return c
 }
-
-var _ EvidenceStore = BlockStore(nil)

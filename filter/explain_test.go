@@ -25,12 +25,18 @@ func (r *rows) Get(_ context.Context, list ListID, target string) (Block, bool, 
 	return Block{Owner: list.Owner, Target: target, CreatedAt: r.since, Source: "test"}, listed && r.err == nil, r.err
 }
 
-func (r *rows) History(ctx context.Context, query HistoryQuery) (HistoryPage, error) {
-	block, ok, err := r.Get(ctx, query.List, query.Target)
-	if err != nil || !ok || query.From.Before(r.since) {
-		return HistoryPage{}, err
+func (r *rows) Recall(ctx context.Context, moments []Moment) ([]Interval, error) {
+	intervals := make([]Interval, len(moments))
+	for i, m := range moments {
+		block, ok, err := r.Get(ctx, m.List, m.Target)
+		if err != nil {
+			return nil, err
+		}
+		if ok && !m.At.Before(r.since) {
+			intervals[i] = Interval{Owner: block.Owner, Target: block.Target, BlockedAt: r.since}
+		}
 	}
-	return HistoryPage{Intervals: []Interval{{Owner: block.Owner, Target: block.Target, BlockedAt: r.since}}}, nil
+	return intervals, nil
 }
 
 // TestExplanationIsTheCheck compares all 165,888 combinations of facts: check,
@@ -177,22 +183,29 @@ func TestExplanationOfTheUnknown(t *testing.T) {
 	})
 }
 
-// intervals is a history made of intervals of one list.
+// intervals is a history, by list. Its present is now. It counts what is read.
 type intervals struct {
 	EvidenceStore
-	list ListID
-	all  []Interval
+	lists map[ListID][]Interval
+	now   time.Time
+	reads int
+	err   error
 }
 
-func (h *intervals) History(_ context.Context, query HistoryQuery) (HistoryPage, error) {
-	var page HistoryPage
-	for _, i := range h.all {
-		over := !i.UnblockedAt.IsZero() && !i.UnblockedAt.After(query.From)
-		if query.List == h.list && query.Target == i.Target && !over && !i.BlockedAt.After(query.To) {
-			page.Intervals = append(page.Intervals, i)
+func (h *intervals) Recall(_ context.Context, moments []Moment) ([]Interval, error) {
+	h.reads++
+	found := make([]Interval, len(moments))
+	for i, m := range moments {
+		if m.At.After(h.now) {
+			m.At = h.now
+		}
+		for _, iv := range h.lists[m.List] {
+			if iv.Target == m.Target && !iv.BlockedAt.After(m.At) && (iv.UnblockedAt.IsZero() || iv.UnblockedAt.After(m.At)) {
+				found[i] = iv
+			}
 		}
 	}
-	return page, nil
+	return found, h.err
 }
 
 // TestExplanationOfThePast walks through a day in which bob blocked alice, let
@@ -201,11 +214,11 @@ func TestExplanationOfThePast(t *testing.T) {
 	w, _ := oneApp(t, Default())
 	day := time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)
 	hour := func(n int) time.Time { return day.Add(time.Duration(n) * time.Hour) }
-	history := &intervals{list: blockList(one, "bob"), all: []Interval{
+	history := &intervals{now: hour(1000), lists: map[ListID][]Interval{blockList(one, "bob"): {
 		{Owner: "bob", Target: "alice", BlockedAt: hour(18)},
 		{Owner: "bob", Target: "alice", BlockedAt: hour(9), UnblockedAt: hour(12), Note: "spam"},
 		{Owner: "bob", Target: "carol", BlockedAt: hour(0)},
-	}}
+	}}}
 	f := w.filterWith(Options{Apps: map[string]Policy{one: Default()}, Evidence: history})
 	for _, c := range []struct {
 		at      time.Time

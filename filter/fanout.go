@@ -24,20 +24,25 @@ const stride = 16
 func (f *Filter) Fanout(check Check, recipients []string, decisions []Decision) {
 	begun := time.Now()
 	decisions = decisions[:len(recipients)]
-	e := evaluation{postpone: true}
-	if why := e.begin(f, &check, f.cache.Now()); why == CauseNone {
-		if late := e.fanout(recipients, decisions, nil); len(late) > 0 {
-			f.fanoutLate(message{check, e.request(), e.sender, recipients}, late, decisions)
-		}
-	} else {
-		fill(decisions, undecided(why))
-	}
+	f.spread(check, false, recipients, decisions)
 	var sum tally
 	for i := range decisions {
 		sum.add(check.RoomType, &decisions[i])
 	}
 	f.metrics.add(check.API, &sum)
 	f.metrics.observe(check.API, time.Since(begun))
+}
+
+// spread decides for all recipients, in the room of the check or in the lobby.
+func (f *Filter) spread(check Check, lobby bool, recipients []string, decisions []Decision) {
+	e := evaluation{postpone: true, lobby: lobby}
+	if why := e.begin(f, &check, f.cache.Now()); why != CauseNone {
+		fill(decisions, undecided(why))
+		return
+	}
+	if late := e.fanout(recipients, decisions, nil); len(late) > 0 {
+		f.fanoutLate(message{check, e.request(), e.sender, recipients}, late, decisions)
+	}
 }
 
 func fill(decisions []Decision, with Decision) {

@@ -38,8 +38,8 @@ type Options struct {
 	// Check.AtLeast names: who asks for a write to be seen would rather wait.
 	// Zero means DefaultAtLeastTimeout.
 	AtLeastTimeout time.Duration
-	// Evidence is asked by Explain for the rows behind a decision; nil: there
-	// are no explanations. No check ever asks it.
+	// Evidence is asked by Explain and Visible for the rows behind a decision,
+	// now or in the past; nil: they fail. No check ever asks it.
 	Evidence EvidenceStore
 	// Metrics counts decisions; nil counts where nobody looks.
 	Metrics *Metrics
@@ -60,9 +60,12 @@ type Filter struct {
 // app is a policy made ready: what a check would have to look up is looked up.
 type app struct {
 	rooms     [Open + 1]room
+	lobby     room // where invitations are decided, see Invitees
 	exempt    map[string]struct{}
 	onUnknown OnUnknown
 	lists     [cache.Kinds]*cache.Directory
+	// invitations says who hears of what is decided in the lobby.
+	invitations Invitations
 }
 
 // room is what holds in the rooms of one type.
@@ -117,7 +120,7 @@ func prepare(c *cache.Cache, name string, p *Policy) (*app, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	a := &app{onUnknown: p.OnUnknown, exempt: make(map[string]struct{}, len(p.Exempt))}
+	a := &app{onUnknown: p.OnUnknown, exempt: make(map[string]struct{}, len(p.Exempt)), invitations: p.Invitations}
 	for t := Direct; t <= Open; t++ {
 		a.rooms[t] = room{
 			onBlock:   p.Rooms[t].OnBlock,
@@ -125,6 +128,8 @@ func prepare(c *cache.Cache, name string, p *Policy) (*app, error) {
 			allowlist: p.Allowlist && t == Direct,
 		}
 	}
+	// Either side's block refuses an invitation, whatever the mode is for messages.
+	a.lobby = room{onBlock: OnBlockReject, twoWay: true, allowlist: p.Allowlist}
 	for _, id := range p.Exempt {
 		a.exempt[id] = struct{}{}
 	}

@@ -19,6 +19,7 @@ const maxWaiting = 16
 type request struct {
 	since  cache.Instant // the first of them began to wait
 	server proof
+	lobby  bool
 }
 
 // request says what a request has come to; from here on it waits.
@@ -26,13 +27,13 @@ func (e *evaluation) request() request {
 	if !e.waiting {
 		e.since = e.filter.cache.Now()
 	}
-	return request{since: e.since, server: e.server}
+	return request{since: e.since, server: e.server, lobby: e.lobby}
 }
 
 // resume readies an evaluation for a check that was postponed, and has been
 // found to be one that can be evaluated.
 func (e *evaluation) resume(f *Filter, check *Check, r request) {
-	e.server, e.waiting, e.since = r.server, true, r.since
+	e.server, e.lobby, e.waiting, e.since = r.server, r.lobby, true, r.since
 	e.begin(f, check, f.cache.Now())
 }
 

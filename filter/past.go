@@ -3,21 +3,48 @@ package filter
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sidegate/sidegate/cache"
 )
 
-// past answers in place of memory who was on which list at an instant.
-type past struct {
-	ctx   context.Context // of the one explanation that this belongs to
-	store EvidenceStore
-	at    time.Time
-	err   error // of the last read that failed
+// Moment asks whether a target was on a list at an instant.
+type Moment struct {
+	List   ListID
+	Target string
+	At     time.Time
 }
 
-// recall is fetch for an explanation of the past. Policies and exempt users of
-// that time are not kept, nor is whether an owner was in allowlist mode: today's
+// past answers in place of memory who was on which list at an instant.
+type past struct {
+	recollection *recollection
+	at           time.Time
+}
+
+// recollection is what one request has been told of the past. The rules say
+// themselves what they need: they are asked in rounds, what a round lacks is
+// read in one go, and a round that lacks nothing has decided.
+type recollection struct {
+	store EvidenceStore
+
+	mu      sync.Mutex // the checks of a round are decided several at a time
+	moments map[Moment]*recalled
+	lacking []Moment
+}
+
+// recalled is what is known of a moment.
+type recalled struct {
+	read     bool
+	interval Interval // the zero Interval: the target was not on the list
+}
+
+func (f *Filter) recollect() *recollection {
+	return &recollection{store: f.store, moments: make(map[Moment]*recalled)}
+}
+
+// recall is fetch for a check of the past. Policies and exempt users of that
+// time are not kept, nor is whether an owner was in allowlist mode: today's
 // count.
 func (e *evaluation) recall(r *reading, list listName, target string) {
 	defer e.record(r, list, target)
@@ -26,26 +53,50 @@ func (e *evaluation) recall(r *reading, list listName, target string) {
 			return
 		}
 	}
-	interval, ok, err := e.past.interval(ListID{App: e.check.App, Kind: list.kind, Owner: list.owner}, target)
-	if err != nil {
-		e.past.err = err
-		r.state, r.cause = unknowable, CauseNotLoaded
-		return
+	interval, read := e.past.recollection.of(Moment{
+		List: ListID{App: e.check.App, Kind: list.kind, Owner: list.owner}, Target: target, At: e.past.at,
+	})
+	// What has yet to be read is taken for what lets the message pass, so that
+	// every rule that may need a list gets its turn in the first round.
+	r.state, r.listed, r.asOf = known, list.kind == cache.KindAllow, listless
+	if read {
+		r.listed = interval != nil
 	}
-	r.state, r.listed, r.asOf = known, ok, listless
-	if e.rec != nil && ok {
-		e.rec.past = &interval
+	if e.rec != nil {
+		e.rec.past = interval
 	}
 }
 
-// interval reads the interval for which a target was on a list at the instant.
-func (p *past) interval(list ListID, target string) (interval Interval, ok bool, err error) {
-	page, err := p.store.History(p.ctx, HistoryQuery{List: list, Target: target, From: p.at, To: p.at, Limit: 1})
+// of returns the interval that covers a moment, nil for none. If the moment has
+// not been read yet, it is noted for the next read.
+func (c *recollection) of(m Moment) (interval *Interval, read bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, noted := c.moments[m]
+	switch {
+	case !noted:
+		c.moments[m] = new(recalled)
+		c.lacking = append(c.lacking, m)
+		return nil, false
+	case found.interval.Owner == "":
+		return nil, found.read
+	}
+	return &found.interval, true
+}
+
+// complete reads what the round before lacked. It reports whether that was
+// nothing: then the round has decided.
+func (c *recollection) complete(ctx context.Context) (done bool, err error) {
+	if len(c.lacking) == 0 {
+		return true, nil
+	}
+	intervals, err := c.store.Recall(ctx, c.lacking)
 	if err != nil {
-		return Interval{}, false, fmt.Errorf("read who was on a list: %w", err)
+		return false, fmt.Errorf("read who was on which list: %w", err)
 	}
-	if len(page.Intervals) == 0 {
-		return Interval{}, false, nil
+	for i, m := range c.lacking {
+		*c.moments[m] = recalled{read: true, interval: intervals[i]}
 	}
-	return page.Intervals[0], true, nil
+	c.lacking = c.lacking[:0]
+	return false, nil
 }

@@ -88,6 +88,29 @@ func ParseOnUnknown(name string) (o OnUnknown, ok bool) {
 	return parseName[OnUnknown](onUnknownNames[:], name)
 }
 
+// Invitations says what becomes of an invitation that a block stands against.
+type Invitations uint8
+
+// The values of invitations. There is no zero value.
+const (
+	// InvitationsInclude invites everybody and names those who block, or are
+	// blocked by, the inviter.
+	InvitationsInclude Invitations = iota + 1
+	// InvitationsExclude leaves them out.
+	InvitationsExclude
+)
+
+var invitationsNames = [...]string{InvitationsInclude: "include", InvitationsExclude: "exclude"}
+
+// String returns the name as the configuration spells it, "" for the zero
+// Invitations.
+func (i Invitations) String() string { return nameOf(invitationsNames[:], i) }
+
+// ParseInvitations is the inverse of [Invitations.String].
+func ParseInvitations(name string) (i Invitations, ok bool) {
+	return parseName[Invitations](invitationsNames[:], name)
+}
+
 // RoomPolicy is what holds in rooms of one type.
 type RoomPolicy struct {
 	OnBlock OnBlock
@@ -112,6 +135,9 @@ type Policy struct {
 	// Exempt are the ids of moderators and system accounts: what they send
 	// is delivered whoever has blocked them.
 	Exempt []string
+	// Invitations says what becomes of those who block, or are blocked by,
+	// whoever invites them.
+	Invitations Invitations
 }
 
 // Default returns the policy of an app that names no preset.
@@ -123,8 +149,9 @@ func Default() Policy {
 			Group:  {OnBlock: OnBlockDeliverSilently},
 			Open:   {OnBlock: OnBlockDeliver},
 		},
-		Limit:     MaxEntries,
-		OnUnknown: OnUnknownError,
+		Limit:       MaxEntries,
+		OnUnknown:   OnUnknownError,
+		Invitations: InvitationsInclude,
 	}
 }
 
@@ -177,6 +204,9 @@ func (p *Policy) Validate() error {
 	}
 	if p.OnUnknown.String() == "" {
 		return fmt.Errorf("on_unknown must be error, deliver or withhold")
+	}
+	if p.Invitations.String() == "" {
+		return fmt.Errorf("invitations must be include or exclude")
 	}
 	for i, id := range p.Exempt {
 		// The id itself stays out of the sentence: it ends in a log.

@@ -59,7 +59,7 @@ func TestPresetTable(t *testing.T) {
 			Rooms: Rooms{Direct: {OnBlock: c.direct}, Group: {OnBlock: c.group}, Open: {OnBlock: c.open}},
 		}
 		if !ok || p.Mode != want.Mode || p.Rooms != want.Rooms || p.Limit != want.Limit ||
-			p.OnUnknown != want.OnUnknown || p.Allowlist != want.Allowlist || p.Exempt != nil {
+			p.OnUnknown != want.OnUnknown || p.Allowlist != want.Allowlist || p.Exempt != nil || p.Invitations != InvitationsInclude {
 			t.Errorf("%q: %+v, want %+v", c.name, p, want)
 		}
 		if err := p.Validate(); err != nil {
@@ -90,6 +90,7 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		"no limit":       {func(p *Policy) { p.Limit = 0 }, "limit must be between 1 and 3000, not 0"},
 		"limit too high": {func(p *Policy) { p.Limit = 3001 }, "limit must be between 1 and 3000, not 3001"},
 		"no on_unknown":  {func(p *Policy) { p.OnUnknown = 0 }, "on_unknown must be error, deliver or withhold"},
+		"no invitations": {func(p *Policy) { p.Invitations = 0 }, "invitations must be include or exclude"},
 		"bad exempt id": {func(p *Policy) { p.Exempt = []string{"system", "a\nsecret"} },
 			"exempt, entry 2, is not a user id"},
 	} {

@@ -181,6 +181,12 @@ func operations() []operation {
 		{border.DoorCheck, "POST", "/v1/can-deliver/batch", "app", func(app, user, _ string) (string, string) {
 			return "/v1/can-deliver/batch", fmt.Sprintf(`{"checks":[{"app":%q,"sender":"acme-target","recipient":%q,"room_type":"direct"}]}`, app, user)
 		}},
+		{border.DoorCheck, "POST", "/v1/visible", "app", func(app, user, _ string) (string, string) {
+			return "/v1/visible", fmt.Sprintf(`{"app":%q,"recipient":%q,"room_type":"direct","messages":[{"sender":"acme-target","sent_at":"9999-01-01T00:00:00Z"}]}`, app, user)
+		}},
+		{border.DoorCheck, "POST", "/v1/invitees", "app", func(app, user, _ string) (string, string) {
+			return "/v1/invitees", fmt.Sprintf(`{"app":%q,"inviter":"acme-target","invitees":[%q]}`, app, user)
+		}},
 		{border.DoorOps, "GET", "/v1/explain", "staff", func(app, user, _ string) (string, string) {
 			return "/v1/explain?" + url.Values{"app": {app}, "sender": {app + "-target"}, "recipient": {user}, "room_type": {"direct"}}.Encode(), ""
 		}},
@@ -299,6 +305,9 @@ func checkAllowed(t *testing.T, what string, a answer, app string) {
 		t.Errorf("%s does not show the row behind it: %v", what, a)
 	case strings.Contains(what, "can-deliver") && strings.Contains(a.body, "recipient_blocked_sender") != (app == "acme"):
 		t.Errorf("%s was decided by the lists of the other tenant: %v", what, a)
+	case strings.Contains(what, "/v1/visible") && strings.Contains(a.body, "false") != (app == "acme"),
+		strings.Contains(what, "/v1/invitees") && strings.Contains(a.body, "invitee_blocked_inviter") != (app == "acme"):
+		t.Errorf("%s was answered by the lists of the other tenant: %v", what, a)
 	}
 }
 

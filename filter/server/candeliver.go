@@ -12,13 +12,14 @@ import (
 // checks answers decisions.
 type checks struct {
 	filter *filter.Filter // the type itself, not an interface: see the package document
-	spaces sync.Pool      // of *space
+	door   *door
+	spaces sync.Pool // of *space
 }
 
 const (
 	// checkLimit is the most bytes the body of a single check may have.
 	checkLimit = 16 << 10
-	// manyLimit is the same for a fan-out or a batch.
+	// manyLimit is the same where one request asks about many.
 	manyLimit = 4 << 20
 )
 
@@ -27,6 +28,8 @@ func (c *checks) routes() []*route {
 		newRoute("/v1/can-deliver", checkLimit, [methods]handler{methodGet: c.get, methodPost: c.post}),
 		newRoute("/v1/can-deliver/fanout", manyLimit, [methods]handler{methodPost: c.fanout}),
 		newRoute("/v1/can-deliver/batch", manyLimit, [methods]handler{methodPost: c.batch}),
+		newRoute("/v1/visible", manyLimit, [methods]handler{methodPost: c.visible}),
+		newRoute("/v1/invitees", manyLimit, [methods]handler{methodPost: c.invitees}),
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
-// maxFanout is the most recipients of one fan-out.
+// maxFanout is the most recipients of one fan-out, and invitees of one invitation.
 const maxFanout = 10_000
 
 const recipientsField = "recipients"
@@ -38,10 +38,8 @@ func (c *checks) fanout(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	for i, recipient := range s.recipients {
-		if err := filter.ValidateUserID(recipient); err != nil {
-			return located(recipientsField, i, err)
-		}
+	if err := s.checkIDs(recipientsField); err != nil {
+		return err
 	}
 	if err := c.mayAsk(in.who, check.App); err != nil {
 		return err
@@ -71,7 +69,7 @@ func (s *space) parseFanout(q *question, body []byte) error {
 				o.twice()
 			}
 			given = true
-			s.readRecipients(&o)
+			s.readIDs(&o, recipientsField)
 		case !q.member(&o, fanoutArguments):
 			o.unknown(fanoutFields)
 		}
@@ -82,16 +80,27 @@ func (s *space) parseFanout(q *question, body []byte) error {
 	return o.err
 }
 
-func (s *space) readRecipients(o *object) {
+// readIDs reads an array of user ids into the space.
+func (s *space) readIDs(o *object, field string) {
 	for some := o.array(); some; some = o.more() {
-		recipient := o.text()
+		id := o.text()
 		if o.err != nil {
-			o.err = located(recipientsField, len(s.recipients), o.err)
+			o.err = located(field, len(s.recipients), o.err)
 			return
 		}
-		s.recipients = append(s.recipients, recipient)
+		s.recipients = append(s.recipients, id)
 		o.atMost(maxFanout, len(s.recipients))
 	}
+}
+
+// checkIDs looks at the ids that readIDs has read.
+func (s *space) checkIDs(field string) error {
+	for i, id := range s.recipients {
+		if err := filter.ValidateUserID(id); err != nil {
+			return located(field, i, err)
+		}
+	}
+	return nil
 }
 
 // writeFanout lists the recipients whose decision is not a plain delivery: the

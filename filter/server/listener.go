@@ -115,7 +115,7 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 		return nil, errors.New("server: check listener: a filter is required")
 	}
 	d := &door{name: border.DoorCheck, auth: opts.Auth, open: true}
-	d.routes = (&checks{filter: f}).routes()
+	d.routes = (&checks{filter: f, door: d}).routes()
 	return newListener(d, opts)
 }
 

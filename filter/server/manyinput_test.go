@@ -79,7 +79,7 @@ func TestBadMany(t *testing.T) {
 // TestManyBodies: how large a body may be, and how it must come.
 func TestManyBodies(t *testing.T) {
 	r := runCheck(t, blockedWorld(t), Options{})
-	for _, path := range []string{fanoutPath, pairsPath} {
+	for _, path := range []string{fanoutPath, pairsPath, visiblePath, inviteesPath} {
 		body := `{"recipients":["` + strings.Repeat("x", manyLimit-20) + `"]}`
 		if a := r.ask("POST", path, body+strings.Repeat(" ", manyLimit-len(body))); a.status != 400 {
 			t.Errorf("%s with 4 MB: %d %s", path, a.status, a.body)

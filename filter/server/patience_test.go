@@ -212,6 +212,7 @@ func TestOneSpelling(t *testing.T) {
 func TestBodySizes(t *testing.T) {
 	documented := map[string]int{
 		"/v1/can-deliver": 16 << 10, "/v1/can-deliver/fanout": 4 << 20, "/v1/can-deliver/batch": 4 << 20,
+		"/v1/visible": 4 << 20, "/v1/invitees": 4 << 20,
 		listPattern + "/{target}": 1 << 20, listPattern + ":batch": 1 << 20,
 	}
 	filled := strings.NewReplacer("{app}", "default", "{owner}", "bob", "{target}", "x")

@@ -65,9 +65,11 @@ func located(array string, i int, err error) error {
 	if cause != nil {
 		return err
 	}
-	p.Detail = fmt.Sprintf("%s[%d]: %s", array, i, p.Detail)
+	p.Detail = place(array, i) + ": " + p.Detail
 	return p
 }
+
+func place(array string, i int) string { return fmt.Sprintf("%s[%d]", array, i) }
 
 // fail answers a request that a handler gave up, and logs what only we can do
 // something about. The error may hold text of the database; the log is where

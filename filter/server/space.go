@@ -2,10 +2,11 @@ package server
 
 import "github.com/sidegate/sidegate/filter"
 
-// space is the working space of a fan-out or a batch. It is used by one request
-// after another, so that neither of them allocates by the recipient.
+// space is the working space of a request about many. It is used by one request
+// after another, so that none of them allocates by the recipient.
 type space struct {
-	recipients []string
+	recipients []string // of a fan-out, or invitees
+	messages   []filter.Sent
 	questions  []question
 	checks     []filter.Check
 	decisions  []filter.Decision
@@ -22,9 +23,11 @@ func (c *checks) space() *space {
 // (Invariant 10).
 func (c *checks) release(s *space) {
 	clear(s.recipients)
+	clear(s.messages)
 	clear(s.questions)
 	clear(s.checks)
-	s.recipients, s.questions, s.checks = s.recipients[:0], s.questions[:0], s.checks[:0]
+	s.recipients, s.messages = s.recipients[:0], s.messages[:0]
+	s.questions, s.checks = s.questions[:0], s.checks[:0]
 	c.spaces.Put(s)
 }
 

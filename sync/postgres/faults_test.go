@@ -382,6 +382,13 @@ func TestProtocolModes(t *testing.T) {
 			if second := f.list(q); len(second.Blocks) != 1 || second.Blocks[0] != edited.Added[0] {
 				t.Errorf("second page %+v", second)
 			}
+			moment := filter.Moment{List: blockList(`o'"\`), Target: "日本", At: start.Clock.AddDate(0, 6, 0).In(time.FixedZone("", -9000))}
+			tooEarly, bc := moment, moment
+			tooEarly.At, bc.At = start.Clock.AddDate(0, 0, -1), time.Date(0, 1, 1, 0, 0, 0, 999, time.UTC)
+			if got, err := f.Recall(t.Context(), []filter.Moment{bc, moment, tooEarly}); err != nil ||
+				got[1].Note != e.Add[1].Note || !got[1].ExpiresAt.Equal(e.Add[1].ExpiresAt) || got[0].Owner+got[2].Owner != "" {
+				t.Errorf("recalled %+v, %v", got, err)
+			}
 			loaded := f.all(cache.KindBlock)
 			if l := loaded[`o'"\`]; l.Digest != cache.ListDigest(false, l.Entries) || len(loaded) != 302 {
 				t.Errorf("%d lists, %+v", len(loaded), l)

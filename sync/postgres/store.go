@@ -52,9 +52,10 @@ type Store struct {
 }
 
 var (
-	_ filter.BlockStore = (*Store)(nil)
-	_ cache.Loader      = (*Store)(nil)
-	_ blocksync.Source  = (*Store)(nil)
+	_ filter.BlockStore    = (*Store)(nil)
+	_ filter.EvidenceStore = (*Store)(nil)
+	_ cache.Loader         = (*Store)(nil)
+	_ blocksync.Source     = (*Store)(nil)
 )
 
 // Open makes a store. It checks the connection string but does not connect: a

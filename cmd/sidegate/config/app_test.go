@@ -32,6 +32,7 @@ func TestPresets(t *testing.T) {
 		{"{allowlist: true, limit: 5, on_unknown: withhold}", change(filter.Default(), func(p *filter.Policy) {
 			p.Allowlist, p.Limit, p.OnUnknown = true, 5, filter.OnUnknownWithhold
 		})},
+		{"{preset: sendbird, invitations: exclude}", change(send, func(p *filter.Policy) { p.Invitations = filter.InvitationsExclude })},
 		{"{exempt: [system, 'mod 1']}", change(filter.Default(), func(p *filter.Policy) { p.Exempt = []string{"system", "mod 1"} })},
 		{"{preset: imkit, rooms: {direct: {on_block: drop}, group: {on_block: reject, mode: one_way}}}", change(imkit, func(p *filter.Policy) {
 			p.Rooms[filter.Direct].OnBlock = filter.OnBlockDrop
@@ -74,7 +75,7 @@ apps:
     dialects: {rongcloud: {app_key: k2, app_secret: s2}, imkit: {api_keys: [admin2], verify_url: "http://127.0.0.1:9/v"}}
 `)})
 	want := App{
-		Preset: "rongcloud", KnownUsers: true, Invitations: "exclude",
+		Preset: "rongcloud", KnownUsers: true,
 		Dialects: Dialects{
 			RongCloud: &RongCloud{AppKey: "k1", AppSecret: "s1", Rate: 100, MaxClockSkew: 5 * time.Minute, RefuseReplay: true},
 			Sendbird:  &Sendbird{APITokens: []string{"t1"}},
@@ -86,6 +87,9 @@ apps:
 		},
 	}
 	got := c.Apps["acme"]
+	if got.Policy.Invitations != filter.InvitationsExclude {
+		t.Errorf("invitations: %v", got.Policy.Invitations)
+	}
 	got.Policy = filter.Policy{}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got.Dialects.IMKit, want.Dialects.IMKit)

@@ -126,9 +126,8 @@ type App struct {
 	// Policy is what results from the preset and the keys that are set.
 	Policy filter.Policy `koanf:"-"`
 	// KnownUsers lets the dialects refuse ids that the directory lacks.
-	KnownUsers  bool     `koanf:"known_users"`
-	Invitations string   `koanf:"invitations"` // include or exclude
-	Dialects    Dialects `koanf:"dialects"`
+	KnownUsers bool     `koanf:"known_users"`
+	Dialects   Dialects `koanf:"dialects"`
 }
 
 // Dialects are the vendors' surfaces that an app has; nil = it has it not.

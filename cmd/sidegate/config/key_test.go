@@ -203,8 +203,8 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Apps["acme"].KnownUsers },
 	},
 	{
-		key: "apps.*.invitations", yaml: "exclude", want: "exclude",
-		get: func(c *Config) any { return c.Apps["acme"].Invitations },
+		key: "apps.*.invitations", yaml: "exclude", want: filter.InvitationsExclude,
+		get: func(c *Config) any { return c.Apps["acme"].Policy.Invitations },
 	},
 }
 

@@ -29,6 +29,8 @@ func appKeys() []*Key {
 			Doc: "Whether users may turn their list round, so that in direct rooms they hear only from those on it."},
 		{Path: "apps.*.exempt", kind: userIDsKind, policy: exemptField,
 			Doc: "Moderators and system accounts: what they send is delivered whoever has blocked them."},
+		{Path: "apps.*.invitations", kind: enumKind("include", "exclude"), policy: invitationsField,
+			Doc: "What POST /v1/invitees does with those who block, or are blocked by, the inviter: include = everybody is allowed and they are named, exclude = they are left out. Every preset includes."},
 	}
 	for t := filter.Direct; t <= filter.Open; t++ {
 		keys = append(keys,
@@ -39,9 +41,7 @@ func appKeys() []*Key {
 	}
 	keys = append(keys,
 		&Key{Path: "apps.*.known_users", kind: boolKind, Default: false,
-			Doc: "Whether the dialects refuse ids that the user directory does not hold."},
-		&Key{Path: "apps.*.invitations", kind: enumKind("include", "exclude"), Default: "include",
-			Doc: "Whether an invitation leaves out those who block, or are blocked by, the inviter."})
+			Doc: "Whether the dialects refuse ids that the user directory does not hold."})
 	return append(keys, dialectKeys()...)
 }
 
@@ -108,6 +108,10 @@ var (
 	allowlistField = &policyField{
 		set: func(p *filter.Policy, v any) { p.Allowlist = v.(bool) },
 		get: func(p *filter.Policy) any { return p.Allowlist },
+	}
+	invitationsField = &policyField{
+		set: func(p *filter.Policy, v any) { p.Invitations, _ = filter.ParseInvitations(v.(string)) },
+		get: func(p *filter.Policy) any { return p.Invitations.String() },
 	}
 	exemptField = &policyField{
 		set: func(p *filter.Policy, v any) { p.Exempt = append([]string(nil), v.([]string)...) }, // nil if empty

@@ -54,7 +54,7 @@ func TestDefaults(t *testing.T) {
 		{"log", c.Log, Log{"info", "text", "hashed"}},
 		{"apps", c.Policies(), map[string]filter.Policy{"default": filter.Default()}},
 		{"known_users", c.Apps["default"].KnownUsers, false},
-		{"invitations", c.Apps["default"].Invitations, "include"},
+		{"invitations", c.Apps["default"].Policy.Invitations, filter.InvitationsInclude},
 		{"dialects", c.Apps["default"].Dialects, Dialects{}},
 	} {
 		if !reflect.DeepEqual(tc.got, tc.want) {

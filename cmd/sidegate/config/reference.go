@@ -44,8 +44,8 @@ func sectionOf(path string) string {
 	switch {
 	case strings.HasPrefix(path, "apps.*.dialects."):
 		return "Dialects of an app" + later
-	case path == "apps.*.known_users", path == "apps.*.invitations":
-		return "Users and invitations of an app" + later
+	case path == "apps.*.known_users":
+		return "Users of an app" + later
 	case strings.HasPrefix(path, "api.jwt."), strings.HasPrefix(path, "api.rate."):
 		return "Signed tokens and rates of the api listener"
 	case strings.HasPrefix(path, "apps."):

@@ -95,7 +95,7 @@ func TestOptionalGroups(t *testing.T) {
 		"by a variable":          {Source{Environ: []string{"SIDEGATE_API_JWT_SECRET=s"}}, "api.jwt.user_claim"},
 		"by both":                {Source{File: write(t, "api: {jwt: {issuer: i}}"), Environ: []string{"SIDEGATE_API_JWT_SECRET=s"}}, "api.jwt.max_age"},
 		"an app without a key":   {Source{File: write(t, "apps: {acme: {}}")}, "apps.acme.rooms.open.on_block"},
-		"an app that is null":    {Source{File: write(t, "apps: {acme: }")}, "apps.acme.invitations"},
+		"an app that is null":    {Source{File: write(t, "apps: {acme: }")}, "apps.acme.known_users"},
 		"a dialect with one key": {Source{File: write(t, "apps: {acme: {dialects: {sendbird: {api_tokens: [t]}}}}")}, "apps.acme.dialects.sendbird.rate"},
 	} {
 		if got := paths(tc.src); !strings.Contains(got, tc.want) {
