@@ -9,6 +9,7 @@ const (
 	LoadSQL = loadSQL
 
 	BlockedBySQL = blockedBySQL
+	UsersSQL     = usersSQL
 )
 
 // HistorySQL is the statement that reads the intervals of a list, or of a pair.
