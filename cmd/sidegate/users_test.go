@@ -228,3 +228,59 @@ func TestUsersImportKeepsBatchesSmall(t *testing.T) {
 		t.Errorf("something else answers: %+v", got)
 	}
 }
+
+var fenced = regexp.MustCompile("(?s)```(sql|json)\n(.*?)```")
+
+// TestDocumentedUsers: what the page on users shows can be pasted. A deployer's
+// table is put in the place of ours and taken away again, under a program that has
+// the roles it needs and no more.
+func TestDocumentedUsers(t *testing.T) {
+	page := documents(t)[filepath.Join("docs", "how-to", "users.md")]
+	shown := map[string][]string{}
+	for _, match := range fenced.FindAllStringSubmatch(page, -1) {
+		shown[match[1]] = append(shown[match[1]], match[2])
+	}
+	if len(shown["sql"]) != 2 || len(shown["json"]) != 3 {
+		t.Fatalf("%d blocks of SQL and %d of JSON were found", len(shown["sql"]), len(shown["json"]))
+	}
+	dsn := pgtest.Database(t)
+	psql(t, dsn, `create role pgtest_users in role sidegate_read, sidegate_write`)
+	t.Cleanup(func() { psql(t, dsn, `drop role pgtest_users`) })
+	s := serveHere(t, dsn+"&options=-crole%3Dpgtest_users", "api: {tokens: [root]}\n").started(t)
+	environ := []string{"SIDEGATE_API_URL=" + s.urls[border.DoorAPI], "SIDEGATE_TOKEN=root"}
+
+	if got := importing(environ, shown["json"][1]); got.code != 0 || !strings.HasPrefix(got.stdout, "2 users stored: 2 new") {
+		t.Errorf("the lines of the import: %+v", got)
+	}
+	get := func(user string) answer {
+		return s.ask("GET", border.DoorAPI, listOf("default", user), "", "Authorization", "Bearer root")
+	}
+	put := func() answer {
+		return s.ask("PUT", border.DoorAPI, listOf("default", "bob"), "{}", "Authorization", "Bearer root")
+	}
+	psql(t, dsn, `create table public.users (id bigint primary key, display_name varchar(80), picture text, online boolean, last_login timestamp, plan text, changed timestamptz)`,
+		`insert into public.users values (7, 'Seven', null, true, '2030-01-31 12:00', 'gold', null)`)
+	psql(t, dsn, strings.SplitAfter(strings.TrimSpace(shown["sql"][0]), ";\n")...)
+	if a := get("7"); a.status != http.StatusOK || !strings.Contains(a.body, `"nickname":"Seven","avatar_url":"","profile_url":"","is_online":true,`) ||
+		!strings.Contains(a.body, `"metadata":{"plan":"gold"},"updated_at":null`) {
+		t.Errorf("a user of theirs: %v", a)
+	}
+	if a := get("bob"); a.status != http.StatusNotFound {
+		t.Errorf("a user of ours: %v", a)
+	}
+	if a := put(); a.status != http.StatusConflict || a.problem(t) != "directory_read_only" {
+		t.Errorf("a write: %v", a)
+	}
+	for _, other := range []string{`select 1 as app`, `select app, id from sidegate.directory`} {
+		if _, refusal := tryPsql(t, dsn, `create or replace view sidegate.profile as `+other); refusal == "" {
+			t.Errorf("the database takes another shape: %s", other)
+		}
+	}
+	psql(t, dsn, shown["sql"][1])
+	if a := get("bob"); a.status != http.StatusOK {
+		t.Errorf("a user of ours, again: %v", a)
+	}
+	if a := put(); a.status != http.StatusOK {
+		t.Errorf("a write, again: %v", a)
+	}
+}
