@@ -92,6 +92,7 @@ type Cache struct {
 	clockOffset atomic.Int64         // nanoseconds; see SetClockOffset
 	acct        *accountant
 	keeper      *keeper
+	preloaded   atomic.Bool
 	loads       *semaphore.Weighted
 	reads       counter
 }

@@ -111,8 +111,15 @@ func (k *keeper) walk(ctx context.Context) bool {
 	// Nothing of an older epoch is left, unless another reset came.
 	now.older.Store(nil)
 	c.metrics.preloaded.SetToCurrentTime()
+	c.preloaded.Store(true)
 	return true
 }
+
+// Preloaded reports whether everything that the budget has room for has been read
+// since the start. It is a courtesy to whoever asks the first question: a page
+// that is not in memory yet is read when it is asked for. It is safe for
+// concurrent use.
+func (c *Cache) Preloaded() bool { return c.preloaded.Load() }
 
 // report logs when reading begins to fail and when it ends.
 func (k *keeper) report() {

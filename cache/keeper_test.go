@@ -26,9 +26,13 @@ func TestWhatFitsIsLoadedAhead(t *testing.T) {
 	db := newSimDB()
 	owners := fill(db, 10_000)
 	c := newTestCache(t, db)
+	if c.Preloaded() {
+		t.Error("before it runs all is said to be in memory")
+	}
 	runCache(t, c)
 	follow(c, db)
 	preloaded(t, c)
+	waitFor(t, "the cache to say so", c.Preloaded)
 	loads := db.loadCount()
 	for _, o := range owners {
 		if _, ok := c.Directory("a", KindBlock).Find(o); !ok {

@@ -151,8 +151,11 @@ type ListRequest struct {
 	// Limit is the most entries to return, 1 to MaxListLimit; zero means
 	// DefaultListLimit.
 	Limit int
-	// Cursor is the Next of the piece before; "" starts at the top.
+	// Cursor is the Next of the piece before; "" starts at the top. It does not
+	// depend on Of, which may change from piece to piece.
 	Cursor string
+	// Of leaves out the targets that it does not pick; nil picks all; Total still counts them.
+	Of *Selection
 }
 
 // ListResult is a piece of a list as the database holds it, newest first.
@@ -179,14 +182,31 @@ func (b *Blocks) List(ctx context.Context, req ListRequest) (ListResult, error) 
 	if err != nil {
 		return ListResult{}, err
 	}
-	page, err := b.store.List(ctx, ListQuery{List: list, Limit: limit, After: after})
+	of, err := checkSelection(req.Of)
+	if err != nil {
+		return ListResult{}, err
+	}
+	return b.read(ctx, ListQuery{List: list, Limit: limit, After: after, Of: of})
+}
+
+// Whole reads a list at one go, for those who show it without pieces.
+func (b *Blocks) Whole(ctx context.Context, list ListID) (ListResult, error) {
+	list = list.clone()
+	if err := b.checkList(list); err != nil {
+		return ListResult{}, err
+	}
+	return b.read(ctx, ListQuery{List: list, Limit: MaxEntries})
+}
+
+func (b *Blocks) read(ctx context.Context, query ListQuery) (ListResult, error) {
+	page, err := b.store.List(ctx, query)
 	if err != nil {
 		return ListResult{}, fmt.Errorf("read a list: %w", err)
 	}
 	return ListResult{
 		Blocks: page.Blocks, Total: page.Total, Version: page.Version,
-		Revision: NewRevision(page.Identity, list, page.Version),
-		Next:     encodeCursor(walk{list: list}, page.Next),
+		Revision: NewRevision(page.Identity, query.List, page.Version),
+		Next:     encodeCursor(walk{list: query.List}, page.Next),
 	}, nil
 }
 

@@ -23,6 +23,10 @@ type fakeStore struct {
 
 	blockedBy func(BlockedByQuery) (BlockedByPage, error)
 	history   func(HistoryQuery) (HistoryPage, error)
+
+	setMode func(ModeChange) ([]Edited, error)
+	mode    func(app string, owners []string) ([]bool, error)
+	useOnce func(app string, once Once) error
 }
 
 func (s *fakeStore) Edit(_ context.Context, edit Edit) (Edited, error) {
@@ -58,6 +62,27 @@ func (s *fakeStore) History(_ context.Context, query HistoryQuery) (HistoryPage,
 		s.t.Fatal("the store was asked for history")
 	}
 	return s.history(query)
+}
+
+func (s *fakeStore) SetAllowlistMode(_ context.Context, change ModeChange) ([]Edited, error) {
+	if s.setMode == nil {
+		s.t.Fatal("the store was asked to switch a mode")
+	}
+	return s.setMode(change)
+}
+
+func (s *fakeStore) AllowlistMode(_ context.Context, app string, owners []string) ([]bool, error) {
+	if s.mode == nil {
+		s.t.Fatal("the store was asked for modes")
+	}
+	return s.mode(app, owners)
+}
+
+func (s *fakeStore) UseOnce(_ context.Context, app string, once Once) error {
+	if s.useOnce == nil {
+		s.t.Fatal("the store was asked to take a key")
+	}
+	return s.useOnce(app, once)
 }
 
 // service returns Blocks over a fake store and the world's cache.

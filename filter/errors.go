@@ -20,6 +20,7 @@ const (
 	CodeInvalidUser      Code = "invalid_user"
 	CodeLimitExceeded    Code = "limit_exceeded"
 	CodeConflictingBatch Code = "conflicting_batch"
+	CodeReplayed         Code = "replayed"
 	// CodeDirectoryReadOnly: the deployer keeps the users elsewhere.
 	CodeDirectoryReadOnly Code = "directory_read_only"
 	CodeStoreUnavailable  Code = "store_unavailable"

@@ -42,6 +42,7 @@ type Edit struct {
 	Remove []string
 	Source string
 	Actor  string
+	Once   Once
 }
 
 // Edited is what an Edit did.
@@ -65,10 +66,22 @@ type Edited struct {
 // in the request, then by target, each descending.
 type ListQuery struct {
 	List  ListID
-	Limit int // 1 to 1000
+	Limit int // 1 to MaxEntries
 	// After continues behind this place, whose ID is a target; the zero Place
 	// starts at the top.
 	After Place
+	// Of leaves out the targets that it does not pick; nil picks all.
+	Of *Selection
+}
+
+// Selection picks some of the users that a query finds.
+type Selection struct {
+	// Users are the only ones wanted; nil = anybody.
+	Users []string
+	// Key, if not "", wants those whose metadata in the directory has one of
+	// Values under it, or any value if Values is nil.
+	Key    string
+	Values []string
 }
 
 // Place is a place in one of the orders in which lists are read piece by piece.
@@ -103,6 +116,8 @@ type BlockedByQuery struct {
 	// After continues behind this place, whose ID is an owner and whose Order
 	// is 0; the zero Place starts at the top.
 	After Place
+	// Of leaves out the owners that it does not pick; nil picks all.
+	Of *Selection
 }
 
 // BlockedByPage is a piece of the lists that a target is on.
@@ -158,6 +173,8 @@ type HistoryPage struct {
 //     was stored.
 //   - [CodeOutcomeUnknown] (Edit): the connection was lost before the answer;
 //     the edit may have been stored. Repeating it is safe.
+//   - [CodeReplayed] (Edit, SetAllowlistMode, UseOnce): the key has been taken
+//     before; nothing was stored.
 type BlockStore interface {
 	Edit(ctx context.Context, edit Edit) (Edited, error)
 	List(ctx context.Context, query ListQuery) (ListPage, error)
@@ -165,4 +182,9 @@ type BlockStore interface {
 	Get(ctx context.Context, list ListID, target string) (block Block, ok bool, err error)
 	BlockedBy(ctx context.Context, query BlockedByQuery) (BlockedByPage, error)
 	History(ctx context.Context, query HistoryQuery) (HistoryPage, error)
+	// SetAllowlistMode returns an Edited for each owner; all or nothing.
+	SetAllowlistMode(ctx context.Context, change ModeChange) ([]Edited, error)
+	// AllowlistMode tells of each owner whether they are in allowlist mode.
+	AllowlistMode(ctx context.Context, app string, owners []string) ([]bool, error)
+	UseOnce(ctx context.Context, app string, once Once) error
 }

@@ -139,13 +139,10 @@ func (e *Edit) entry(i int) (part string, at int, target string) {
 // returns and the cache in its pages.
 func (e Edit) clone() Edit {
 	e.List = e.List.clone()
-	e.Source, e.Actor = strings.Clone(e.Source), strings.Clone(e.Actor)
-	e.Add, e.Remove = slices.Clone(e.Add), slices.Clone(e.Remove)
+	e.Source, e.Actor, e.Once = strings.Clone(e.Source), strings.Clone(e.Actor), e.Once.clone()
+	e.Add, e.Remove = slices.Clone(e.Add), cloneAll(e.Remove)
 	for i := range e.Add {
 		e.Add[i].Target, e.Add[i].Note = strings.Clone(e.Add[i].Target), strings.Clone(e.Add[i].Note)
-	}
-	for i := range e.Remove {
-		e.Remove[i] = strings.Clone(e.Remove[i])
 	}
 	return e
 }

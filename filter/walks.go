@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sidegate/sidegate/cache"
 )
@@ -16,8 +17,11 @@ type BlockedByRequest struct {
 	// Limit is the most entries to return, 1 to MaxListLimit; zero means
 	// DefaultListLimit.
 	Limit int
-	// Cursor is the Next of the piece before; "" starts at the top.
+	// Cursor is the Next of the piece before; "" starts at the top. It does not
+	// depend on Of, which may change from piece to piece.
 	Cursor string
+	// Of leaves out the owners that it does not pick; nil picks all.
+	Of *Selection
 }
 
 // BlockedByResult is a piece of the lists that a user is on, newest entry first.
@@ -47,8 +51,12 @@ func (b *Blocks) BlockedBy(ctx context.Context, req BlockedByRequest) (BlockedBy
 	if err != nil {
 		return BlockedByResult{}, err
 	}
+	some, err := checkSelection(req.Of)
+	if err != nil {
+		return BlockedByResult{}, err
+	}
 	page, err := b.store.BlockedBy(ctx, BlockedByQuery{
-		App: of.App, Kind: of.Kind, Target: of.Owner, Limit: limit, After: after,
+		App: of.App, Kind: of.Kind, Target: of.Owner, Limit: limit, After: after, Of: some,
 	})
 	if err != nil {
 		return BlockedByResult{}, fmt.Errorf("read who blocks a user: %w", err)
@@ -100,6 +108,54 @@ func (b *Blocks) History(ctx context.Context, req HistoryRequest) (HistoryResult
 		return HistoryResult{}, fmt.Errorf("read the history of a list: %w", err)
 	}
 	return HistoryResult{Intervals: page.Intervals, Next: encodeCursor(w, page.Next)}, nil
+}
+
+// maxSelected is the most users and the most values a selection may name.
+const maxSelected = 1000
+
+// checkSelection returns a copy of its own.
+func checkSelection(s *Selection) (*Selection, error) {
+	if s == nil {
+		return nil, nil
+	}
+	if len(s.Users) > maxSelected || len(s.Values) > maxSelected {
+		return nil, Errorf(CodeInvalidLimit, "a selection names at most %d users and %d values", maxSelected, maxSelected)
+	}
+	own := &Selection{Users: cloneAll(s.Users), Key: strings.Clone(s.Key), Values: cloneAll(s.Values)}
+	for _, id := range own.Users {
+		if err := ValidateUserID(id); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkText("a key of metadata", own.Key); err != nil {
+		return nil, err
+	}
+	for _, v := range own.Values {
+		if err := checkText("a value of metadata", v); err != nil {
+			return nil, err
+		}
+	}
+	return own, nil
+}
+
+// checkText refuses what the database cannot hold, and so cannot be asked for.
+func checkText(what, text string) error {
+	if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
+		return Errorf(CodeInvalidUserID, "%s is not valid UTF-8 or has a zero byte", what)
+	}
+	return nil
+}
+
+// cloneAll copies a list and its strings; nil stays nil.
+func cloneAll(list []string) []string {
+	if list == nil {
+		return nil
+	}
+	own := make([]string, len(list))
+	for i := range list {
+		own[i] = strings.Clone(list[i])
+	}
+	return own
 }
 
 // pieceLimit is the limit of a piece, the default if none was given.

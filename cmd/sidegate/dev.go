@@ -104,12 +104,17 @@ func (s *sidegate) runDev(ctx context.Context, p *program, private *privateDatab
 	return err
 }
 
-// awaitReady waits until the start-up probe would be green and everything that
-// fits is in memory; false means that ctx ended first.
+// preloadPatience is how long the greeting waits for memory to be filled.
+const preloadPatience = 5 * time.Second
+
+// awaitReady waits until the start-up probe would be green and, with patience,
+// until everything that fits is in memory, so that a first question on a busy
+// machine is not one that has to be repeated; false means that ctx ended first.
 func (s *sidegate) awaitReady(ctx context.Context) bool {
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for s.synced() != nil || s.limited() != nil {
+	begun := time.Now()
+	for s.synced() != nil || s.limited() != nil || !s.cache.Preloaded() && time.Since(begun) < preloadPatience {
 		select {
 		case <-look.C:
 		case <-ctx.Done():

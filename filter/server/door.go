@@ -17,13 +17,14 @@ import (
 // door is what the listeners have in common between a connection and a handler:
 // framing, routing, authentication, errors.
 type door struct {
-	name    border.Door
-	routes  []*route
-	auth    border.Authenticator // nil: none is configured
-	open    bool                 // without auth everybody may enter, otherwise nobody
-	log     *slog.Logger
-	metrics *Metrics // nil: requests are not counted here
-	rates   *rates   // nil: there is no limit
+	name     border.Door
+	routes   []*route
+	surfaces []Surface
+	auth     border.Authenticator // nil: none is configured
+	open     bool                 // without auth everybody may enter, otherwise nobody
+	log      *slog.Logger
+	metrics  *Metrics // nil: requests are not counted here
+	rates    *rates   // nil: there is no limit
 
 	// base is the context of everything done for a request. It is set before
 	// the first connection is accepted, and cancelled when draining is over.
@@ -34,27 +35,44 @@ type door struct {
 // serve answers one request. It is the handler of fasthttp, which does not
 // recover from panics: one that reached it would end the process.
 func (d *door) serve(ctx *fasthttp.RequestCtx) {
-	r, err := d.call(ctx)
-	if err != nil {
-		d.fail(&ctx.Response, r, err)
-	}
+	label := d.answer(ctx)
 	if d.draining.Load() {
 		ctx.SetConnectionClose()
 	}
 	if d.metrics != nil {
-		d.metrics.observe(r, methodOf(&ctx.Request.Header), ctx.Response.StatusCode(), time.Since(ctx.Time()))
+		d.metrics.observe(label, methodOf(&ctx.Request.Header), ctx.Response.StatusCode(), time.Since(ctx.Time()))
 	}
+}
+
+// answer returns the label of what was called.
+func (d *door) answer(ctx *fasthttp.RequestCtx) string {
+	if len(d.surfaces) > 0 {
+		path, _ := splitTarget(ctx.Request.Header.RequestURI())
+		if s := d.surfaceOf(path); s != nil {
+			label := d.serveSurface(s, ctx)
+			d.metrics.limitedBy(s, ctx.Response.StatusCode())
+			return label
+		}
+	}
+	r, err := d.call(ctx)
+	if err != nil {
+		d.fail(&ctx.Response, r, err)
+	}
+	return r.label()
 }
 
 func (d *door) call(ctx *fasthttp.RequestCtx) (r *route, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			err = panicError(v)
 			hangUp(ctx)
 		}
 	}()
 	return d.handle(ctx)
 }
+
+// panicError is what a handler failed with, and where.
+func panicError(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack()) }
 
 func (d *door) handle(ctx *fasthttp.RequestCtx) (*route, error) {
 	header := &ctx.Request.Header

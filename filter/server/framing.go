@@ -85,6 +85,9 @@ func (d *door) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		return fasthttp.RequestConfig{}
 	}
 	path, _ := splitTarget(h.RequestURI())
+	if d.surfaceOf(path) != nil {
+		return fasthttp.RequestConfig{MaxRequestBodySize: listLimit}
+	}
 	if r := d.match(path, new(ids)); r != nil {
 		return fasthttp.RequestConfig{MaxRequestBodySize: r.limit}
 	}
@@ -105,8 +108,15 @@ func (d *door) unread(ctx *fasthttp.RequestCtx, err error) {
 		return
 	}
 	hangUp(ctx)
-	writeProblem(&ctx.Response, unreadProblem(&ctx.Request.Header, err))
-	d.metrics.count(nil, methodOther, ctx.Response.StatusCode())
+	problem, label := unreadProblem(&ctx.Request.Header, err), (*route)(nil).label()
+	path, _ := splitTarget(ctx.Request.Header.RequestURI())
+	if s := d.surfaceOf(path); s != nil {
+		s.Fail(ctx, problem)
+		label = s.Name() + " none"
+	} else {
+		writeProblem(&ctx.Response, problem)
+	}
+	d.metrics.count(label, methodOther, ctx.Response.StatusCode())
 }
 
 func unreadProblem(h *fasthttp.RequestHeader, err error) border.Problem {

@@ -40,8 +40,10 @@ type Options struct {
 	// Users is the directory that the api listener serves beside the lists; nil
 	// means that its paths are not there.
 	Users UserDirectory
-	// Rate limits the requests to the api listener.
+	// Rate limits the requests to the native routes of the api listener.
 	Rate Rate
+	// Surfaces are the vendors' APIs that the api listener serves besides.
+	Surfaces []Surface
 	// Metrics counts the requests of the api listener; nil counts nothing.
 	Metrics *Metrics
 	// Logger receives failures of ours, never what a client did wrong.
@@ -126,7 +128,10 @@ func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 	if lists == nil {
 		return nil, errors.New("server: api listener: block lists are required")
 	}
-	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics}
+	if err := checkSurfaces(opts.Surfaces); err != nil {
+		return nil, fmt.Errorf("server: api listener: %w", err)
+	}
+	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics, surfaces: opts.Surfaces}
 	d.rates = newRates(opts.Rate, opts.Metrics.rateLimited(filter.APINative))
 	d.routes = (&blocks{lists: lists, door: d}).routes()
 	if opts.Users != nil {

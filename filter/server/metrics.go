@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/valyala/fasthttp"
 
 	"github.com/sidegate/sidegate/filter"
 )
@@ -26,7 +27,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		requests: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "sidegate_http_requests_total",
-			Help: "Requests to the api listener by route, method and class of status; route none is what no route " +
+			Help: "Requests to the api listener by route, method and class of status; those of a dialect have its name before the path. Route none is what no route " +
 				"took or what was not HTTP. Many 4xx mean a client that gets something wrong, 5xx a database that does not answer.",
 		}, labels),
 		durations: factory.NewHistogramVec(prometheus.HistogramOpts{
@@ -41,7 +42,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		limited: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "sidegate_rate_limited_total",
 			Help: "Requests to the api listener that were answered 429, by the API they came in by. " +
-				"It grows when an app or one of its users asks more often than api.rate allows.",
+				"It grows when an app or one of its users asks more often than api.rate, or the rate of the dialect, allows.",
 		}, []string{"api"}),
 	}
 }
@@ -61,15 +62,23 @@ func (m *Metrics) announce(routes []*route) {
 
 // count counts a request that was answered without reaching a handler. A nil m
 // counts nothing.
-func (m *Metrics) count(r *route, method method, status int) {
+func (m *Metrics) count(label string, method method, status int) {
 	if m != nil {
-		m.requests.WithLabelValues(r.label(), methodNames[method], class(status)).Inc()
+		m.requests.WithLabelValues(label, methodNames[method], class(status)).Inc()
 	}
 }
 
-func (m *Metrics) observe(r *route, method method, status int, took time.Duration) {
-	m.count(r, method, status)
-	m.durations.WithLabelValues(r.label(), methodNames[method], class(status)).Observe(took.Seconds())
+func (m *Metrics) observe(label string, method method, status int, took time.Duration) {
+	m.count(label, method, status)
+	m.durations.WithLabelValues(label, methodNames[method], class(status)).Observe(took.Seconds())
+}
+
+// limitedBy counts an answer of a surface if it is a refusal for its rate. A nil m
+// counts nothing.
+func (m *Metrics) limitedBy(s Surface, status int) {
+	if m != nil && status == fasthttp.StatusTooManyRequests {
+		m.limited.WithLabelValues(s.Name()).Inc()
+	}
 }
 
 // rateLimited counts the refusals of one API. A nil m counts where nobody looks.

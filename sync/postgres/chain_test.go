@@ -76,7 +76,8 @@ func (c client) copyIn() error {
 
 func (c client) upkeep() error {
 	if c.rnd.IntN(2) == 0 {
-		_, err := c.f.SetAllowlistMode(c.f.t.Context(), "default", c.owner(), c.rnd.IntN(2) == 0)
+		owners := []string{c.owner(), c.owner()} // any order, the same twice
+		_, err := c.f.SetAllowlistMode(c.f.t.Context(), filter.ModeChange{App: "default", Owners: owners, On: c.rnd.IntN(2) == 0})
 		return err
 	}
 	_, err := c.f.Expire(c.f.t.Context(), 10)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/sidegate/sidegate/cache"
@@ -11,7 +12,7 @@ import (
 const editSQL = `select sidegate.edit($1::text, $2::text, $3::text, $4::text[], $5::timestamptz[], $6::text[],
 	$7::boolean[], $8::text[], $9::text, $10::text)`
 
-const modeSQL = `select sidegate.set_allowlist_mode($1::text, $2::text, $3::boolean)`
+const modeSQL = `select sidegate.set_allowlist_modes($1::text, $2::text[], $3::boolean)`
 
 // editedJSON is what sidegate.edit and sidegate.set_allowlist_mode answer.
 type editedJSON struct {
@@ -45,19 +46,36 @@ func (s *Store) Edit(ctx context.Context, edit filter.Edit) (filter.Edited, erro
 		remove = []string{} // nil would be NULL
 	}
 	list := edit.List
-	return s.edited(ctx, "edit a list", list, editSQL, list.App, list.Kind.String(), list.Owner,
+	query, params := once(editSQL, list.App, edit.Once, list.App, list.Kind.String(), list.Owner,
 		targets, expires, notes, keep, remove, edit.Source, edit.Actor)
+	return s.edit(ctx, list, query, params)
 }
 
-// SetAllowlistMode switches allowlist mode of a user on or off; nothing changes
-// if it is so already. Errors are those of [Store.Edit].
-func (s *Store) SetAllowlistMode(ctx context.Context, app, owner string, on bool) (filter.Edited, error) {
-	list := filter.ListID{App: app, Kind: cache.KindBlock, Owner: owner}
-	return s.edited(ctx, "set allowlist mode", list, modeSQL, app, owner, on)
+// SetAllowlistMode switches allowlist mode of users, as [filter.BlockStore] asks.
+// Errors are those of [Store.Edit].
+func (s *Store) SetAllowlistMode(ctx context.Context, change filter.ModeChange) ([]filter.Edited, error) {
+	const op = "set allowlist mode"
+	var answers []editedJSON
+	query, args := once(modeSQL, change.App, change.Once, change.App, change.Owners, change.On)
+	if err := s.write(ctx, &answers, query, args...); err != nil {
+		return nil, writeError(op, err)
+	}
+	if len(answers) != len(change.Owners) {
+		return nil, writeError(op, &decodeError{fmt.Errorf("%d answers for %d users", len(answers), len(change.Owners))})
+	}
+	edits := make([]filter.Edited, len(answers))
+	for i := range answers {
+		var err error
+		list := filter.ListID{App: change.App, Kind: cache.KindBlock, Owner: change.Owners[i]}
+		if edits[i], err = answers[i].edited(list); err != nil {
+			return nil, writeError(op, err)
+		}
+	}
+	return edits, nil
 }
 
-func (s *Store) edited(ctx context.Context, op string, list filter.ListID, query string, args ...any) (filter.Edited, error) {
-	var answer editedJSON
+func (s *Store) edit(ctx context.Context, list filter.ListID, query string, args []any) (filter.Edited, error) {
+	const op = "edit a list"
 	waiting, cancel := context.WithTimeout(ctx, acquireTimeout)
 	done, err := s.turns.take(waiting, list)
 	cancel()
@@ -65,20 +83,29 @@ func (s *Store) edited(ctx context.Context, op string, list filter.ListID, query
 		return filter.Edited{}, writeError(op, &unsentError{err})
 	}
 	defer done()
+	var answer editedJSON
 	if err := s.write(ctx, &answer, query, args...); err != nil {
 		return filter.Edited{}, writeError(op, err)
 	}
-	id, err := answer.Identity.identity()
+	edited, err := answer.edited(list)
 	if err != nil {
 		return filter.Edited{}, writeError(op, err)
 	}
-	out := filter.Edited{
-		Identity: id, Version: answer.Version, Size: answer.Size, Created: answer.Created,
-		Changes: make([]cache.Change, len(answer.Changes)),
-		Added:   blocks(list.Owner, answer.Added), Removed: blocks(list.Owner, answer.Removed),
+	return edited, nil
+}
+
+func (e *editedJSON) edited(list filter.ListID) (filter.Edited, error) {
+	id, err := e.Identity.identity()
+	if err != nil {
+		return filter.Edited{}, err
 	}
-	for i := range answer.Changes {
-		out.Changes[i] = answer.Changes[i].change(list)
+	out := filter.Edited{
+		Identity: id, Version: e.Version, Size: e.Size, Created: e.Created,
+		Changes: make([]cache.Change, len(e.Changes)),
+		Added:   blocks(list.Owner, e.Added), Removed: blocks(list.Owner, e.Removed),
+	}
+	for i := range e.Changes {
+		out.Changes[i] = e.Changes[i].change(list)
 	}
 	return out, nil
 }

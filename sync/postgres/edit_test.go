@@ -176,10 +176,7 @@ func TestAllowlistMode(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for i, on := range []bool{true, true, false} {
-		got, err := f.SetAllowlistMode(t.Context(), "default", "bob", on)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := f.mode(on, "bob")[0]
 		list := f.all(cache.KindBlock)["bob"]
 		if list.Allowlist != on || list.Digest != cache.ListDigest(on, nil) || list.Version != got.Version {
 			t.Errorf("step %d: list %+v", i, list)
@@ -190,7 +187,10 @@ func TestAllowlistMode(t *testing.T) {
 			t.Errorf("step %d: change %+v", i, got.Changes[0])
 		}
 	}
-	if _, err := f.SetAllowlistMode(t.Context(), "default", "", true); err == nil {
+	if _, err := f.SetAllowlistMode(t.Context(), filter.ModeChange{App: "default", Owners: []string{"carl", ""}, On: true}); err == nil {
 		t.Error("an empty id was taken")
+	}
+	if _, there := f.all(cache.KindBlock)["carl"]; there {
+		t.Error("half of a refused request was stored")
 	}
 }

@@ -45,10 +45,12 @@ func (e *SchemaError) Error() string {
 	}
 }
 
-// SQLSTATEs that are told apart. SG… are ours: hold_limit and edit_users raise them.
+// SQLSTATEs that are told apart. SG001 to SG003 are ours:
+// hold_limit, once and edit_users raise them.
 const (
 	stateLimit             = "SG001"
-	stateDirectory         = "SG002"
+	stateReplayed          = "SG002"
+	stateDirectory         = "SG003"
 	stateCheckViolation    = "23514"
 	stateReadOnly          = "25006"
 	stateSerialization     = "40001"
@@ -127,6 +129,8 @@ func writeError(op string, err error) error {
 	switch {
 	case reported && pg.Code == stateLimit:
 		return limitError(pg, err)
+	case reported && pg.Code == stateReplayed:
+		return &filter.Error{Code: filter.CodeReplayed, Err: err, Detail: "this very request has been made before; nothing was done"}
 	case reported && pg.Code == stateDirectory:
 		return &filter.Error{
 			Code: filter.CodeDirectoryReadOnly, Err: err,

@@ -5,12 +5,13 @@ func SetMaxChanges(s *Store, n int) { s.maxChanges = n }
 
 // The statements whose plans are tested.
 const (
-	PollSQL = pollSQL
-	LoadSQL = loadSQL
-
-	BlockedBySQL = blockedBySQL
-	UsersSQL     = usersSQL
+	PollSQL  = pollSQL
+	LoadSQL  = loadSQL
+	UsersSQL = usersSQL
 )
+
+// BlockedBySQL is the statement that reads on whose lists a target is.
+var BlockedBySQL = blockedBySQL
 
 // HistorySQL is the statement that reads the intervals of a list, or of a pair.
 func HistorySQL(pair bool) string { return historyStatement(pair) }

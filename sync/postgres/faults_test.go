@@ -366,9 +366,7 @@ func TestProtocolModes(t *testing.T) {
 			e := add(`o'"\`, "alice", "日本")
 			e.Add[1].Note, e.Add[1].ExpiresAt = `{"a",'b'}`, start.Clock.AddDate(1, 0, 0)
 			edited := f.edit(e)
-			if _, err := f.SetAllowlistMode(t.Context(), "default", "bob", true); err != nil {
-				t.Error(err)
-			}
+			f.mode(true, "bob")
 			if err := f.SetLimit(t.Context(), "default", 100); err != nil {
 				t.Error(err)
 			}

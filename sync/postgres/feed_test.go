@@ -48,9 +48,7 @@ func TestPollReturnsEveryChangeOnce(t *testing.T) {
 	start := f.poll(blocksync.Position{})
 	edited := f.edit(add("bob", "alice", "carl"))
 	f.exec(`update sidegate.block set expires_at = '2100-01-01 00:00:00.000001+00' where target = 'carl'`)
-	if _, err := f.SetAllowlistMode(t.Context(), "default", "bob", true); err != nil {
-		t.Fatal(err)
-	}
+	f.mode(true, "bob")
 	f.exec(`delete from sidegate.block`)
 	b := f.poll(start.Position)
 	ops := ""

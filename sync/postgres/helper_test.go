@@ -169,3 +169,13 @@ func (f *fixture) waitUntil(sql string, args ...any) {
 		}
 	}
 }
+
+// mode switches allowlist mode of users.
+func (f *fixture) mode(on bool, owners ...string) []filter.Edited {
+	f.t.Helper()
+	edits, err := f.SetAllowlistMode(f.t.Context(), filter.ModeChange{App: "default", Owners: owners, On: on})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return edits
+}

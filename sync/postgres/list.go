@@ -22,18 +22,25 @@ const (
 // Everything in one statement, so that version, total and entries fit together.
 // A place holds the microseconds that the database holds, so the comparison is
 // exact.
-const listSQL = `with live as materialized (
+var (
+	listSQL    = listStatement("")
+	listFewSQL = listStatement(selected("target", 8))
+)
+
+func listStatement(condition string) string {
+	return `with live as materialized (
 	select b, created_at, place, target from sidegate.block b where ` + ofList + ` and ` + notOver + `
 ), page as (
 	select b, row_number() over (order by created_at desc, place desc, target desc) as n
 	  from live
-	 where $5::timestamptz is null or (created_at, place, target) < ($5::timestamptz, $6::int, $7::text)
+	 where ($5::timestamptz is null or (created_at, place, target) < ($5::timestamptz, $6::int, $7::text))` + condition + `
 	 order by n limit $4
 )
 select json_build_object('identity', sidegate.identity(),
 	'version', coalesce((select version from sidegate.owner where ` + ofList + `), 0),
 	'total', (select count(*) from live),
 	'blocks', (select coalesce(json_agg(sidegate.block_json(b) order by n), '[]') from page))`
+}
 
 const getSQL = `select sidegate.block_json(b) from sidegate.block b
  where ` + ofList + ` and target = $4::text and ` + notOver
@@ -58,8 +65,13 @@ func (s *Store) List(ctx context.Context, query filter.ListQuery) (filter.ListPa
 	list := query.List
 	var answer listJSON
 	// One more than asked for tells whether there is a next page.
-	err := readJSON(ctx, s.loads, &answer, listSQL, list.App, list.Kind.String(), list.Owner, query.Limit+1,
-		after, query.After.Order, query.After.ID)
+	statement, args := listSQL, []any{
+		list.App, list.Kind.String(), list.Owner, query.Limit + 1, after, query.After.Order, query.After.ID,
+	}
+	if of := query.Of; of != nil {
+		statement, args = listFewSQL, append(args, of.Users, of.Key, of.Values)
+	}
+	err := readJSON(ctx, s.loads, &answer, statement, args...)
 	if err != nil {
 		return filter.ListPage{}, readError("read a list", err)
 	}

@@ -47,9 +47,7 @@ func populate(f *fixture) {
 		  from generate_series(1, 300) o, generate_series(1, 1 + o % 12) t`)
 	f.exec(`delete from sidegate.block where owner in ('owner7', 'owner77')`)
 	f.exec(`insert into sidegate.block (app, kind, owner, target) values ('other', 'block', 'owner1', 'x'), ('default', 'room', 'owner1', 'x')`)
-	if _, err := f.SetAllowlistMode(f.t.Context(), "default", "owner300", true); err != nil {
-		f.t.Fatal(err)
-	}
+	f.mode(true, "owner300")
 }
 
 // byHand reads a list by a second path.

@@ -109,9 +109,7 @@ func TestTruncate(t *testing.T) {
 	f.edit(add("bob", "alice"))
 	before := f.edit(add("bob", "carl")).Identity
 	f.edit(add("mode", "alice"))
-	if _, err := f.SetAllowlistMode(t.Context(), "default", "mode", true); err != nil {
-		t.Fatal(err)
-	}
+	f.mode(true, "mode")
 	f.exec(`truncate sidegate.block`)
 	lists := f.all(cache.KindBlock)
 	if _, there := lists["bob"]; there || len(lists) != 1 {

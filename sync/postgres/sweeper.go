@@ -18,6 +18,7 @@ const (
 type Upkeep interface {
 	Expire(ctx context.Context, batch int) (int, error)
 	Trim(ctx context.Context, keep time.Duration) (int64, error)
+	ForgetKeys(ctx context.Context, batch int) (int, error)
 }
 
 // SweeperOptions configures a [Sweeper].
@@ -33,7 +34,8 @@ type SweeperOptions struct {
 	Keep time.Duration
 }
 
-// Sweeper ends expired entries and trims the feed. Any number of processes may
+// Sweeper ends expired entries, trims the feed and forgets the keys of requests
+// that count once. Any number of processes may
 // run one on the same database.
 type Sweeper struct {
 	store          Upkeep
@@ -69,20 +71,21 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-sweep.C:
-			s.report(ctx, "end expired entries", s.sweep(ctx))
+			s.report(ctx, "end expired entries", s.drain(ctx, s.store.Expire))
 		case <-trim.C:
 			_, err := s.store.Trim(ctx, s.keep)
 			s.report(ctx, "trim the feed", err)
+			s.report(ctx, "forget keys", s.drain(ctx, s.store.ForgetKeys))
 		}
 	}
 }
 
-// sweep ends everything that is due, batch by batch, so that no transaction
-// holds many lists.
-func (s *Sweeper) sweep(ctx context.Context) error {
+// drain does everything that is due, batch by batch, so that no transaction
+// holds much.
+func (s *Sweeper) drain(ctx context.Context, due func(ctx context.Context, batch int) (int, error)) error {
 	for ctx.Err() == nil {
-		ended, err := s.store.Expire(ctx, sweepBatch)
-		if err != nil || ended < sweepBatch {
+		done, err := due(ctx, sweepBatch)
+		if err != nil || done < sweepBatch {
 			return err
 		}
 	}

@@ -17,10 +17,18 @@ import (
 type upkeep struct {
 	expire func(batch int) (int, error)
 	trim   func(keep time.Duration) (int64, error)
+	forget func(batch int) (int, error) // nil: there is nothing to forget
 }
 
 func (u upkeep) Expire(_ context.Context, batch int) (int, error)          { return u.expire(batch) }
 func (u upkeep) Trim(_ context.Context, keep time.Duration) (int64, error) { return u.trim(keep) }
+
+func (u upkeep) ForgetKeys(_ context.Context, batch int) (int, error) {
+	if u.forget == nil {
+		return 0, nil
+	}
+	return u.forget(batch)
+}
 
 // sweep runs a sweeper for a while of simulated time.
 func sweep(t *testing.T, o postgres.SweeperOptions, d time.Duration) {
@@ -36,7 +44,14 @@ func TestSweeperEmptiesBatchesAndTrims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		due, looks := 1234, 0
 		var kept []time.Duration
+		keys, forgets := 700, 0
 		store := upkeep{
+			forget: func(batch int) (int, error) {
+				forgets++
+				n := min(keys, batch)
+				keys -= n
+				return n, nil
+			},
 			expire: func(batch int) (int, error) {
 				looks++
 				n := min(due, batch)
@@ -48,6 +63,9 @@ func TestSweeperEmptiesBatchesAndTrims(t *testing.T) {
 		sweep(t, postgres.SweeperOptions{Store: store, Keep: time.Hour}, 121*time.Second)
 		if due != 0 || looks != 24+2 {
 			t.Errorf("%d left after %d looks, want 24 turns and two more batches at the first", due, looks)
+		}
+		if keys != 0 || forgets != 3 {
+			t.Errorf("%d keys left after %d calls, want two batches at the first minute and one look at the second", keys, forgets)
 		}
 		if len(kept) != 2 || kept[0] != time.Hour {
 			t.Errorf("trimmed with %v", kept)

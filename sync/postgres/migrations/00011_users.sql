@@ -58,7 +58,7 @@ declare
   deleted json[] := '{}';
 begin
   if not sidegate.directory_is_shown() then
-    raise exception using errcode = 'SG002',
+    raise exception using errcode = 'SG003',
       message = 'the directory is read only: the view sidegate.profile does not read sidegate.directory',
       hint = 'Write to the table that the view reads.';
   end if;
@@ -96,47 +96,7 @@ begin
 end $$;
 -- +goose StatementEnd
 
--- +goose StatementBegin
-
--- As before, and what is new above.
-create or replace function sidegate.grant_roles() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  r     text;
-  calls text := 'sidegate.edit, sidegate.set_allowlist_mode, sidegate.set_limit, sidegate.expire, sidegate.trim, sidegate.repair, sidegate.edit_users';
-  -- Run by constraints, generated columns and reads, with the rights of whoever reads or writes.
-  helps text := 'sidegate.owner_hash, sidegate.valid_id, sidegate.micros, sidegate.entry_digest, sidegate.mode_digest, sidegate.identity, sidegate.block_json, sidegate.changes_since, sidegate.page, sidegate.user_json';
-begin
-  -- Two grants of the same thing at once fail: "tuple concurrently updated".
-  perform pg_advisory_xact_lock(hashtextextended('sidegate.grant_roles', 0));
-  foreach r in array array['sidegate_ddl', 'sidegate_write', 'sidegate_read', 'sidegate_sql'] loop
-    continue when to_regrole(r) is not null;
-    begin
-      execute format('create role %I nologin', r);
-    exception when insufficient_privilege or duplicate_object or unique_violation then null;
-    end;
-  end loop;
-  execute 'revoke all on all functions in schema sidegate from public';
-  if to_regrole('sidegate_ddl') is not null then
-    perform sidegate.hand_over();
-  end if;
-  if to_regrole('sidegate_write') is not null then
-    grant usage on schema sidegate to sidegate_write;
-    execute format('grant execute on function %s to sidegate_write', calls);
-  end if;
-  if to_regrole('sidegate_read') is not null then
-    grant usage on schema sidegate to sidegate_read;
-    grant select on all tables in schema sidegate to sidegate_read;
-    revoke select on sidegate.nonce from sidegate_read;
-    execute format('grant execute on function %s to sidegate_read', helps);
-  end if;
-  if to_regrole('sidegate_sql') is not null then
-    grant usage on schema sidegate to sidegate_sql;
-    grant select, insert, delete, update (expires_at, note) on sidegate.block to sidegate_sql;
-    execute format('grant execute on function %s to sidegate_sql', helps);
-  end if;
-end $$;
--- +goose StatementEnd
+insert into sidegate.callable values ('edit_users', 'sidegate_write'), ('user_json', 'sidegate_read');
 
 -- +goose StatementBegin
 
@@ -174,46 +134,6 @@ update sidegate.meta set schema_version = 11;
 -- A view that a deployer put in the place of ours goes too: there would be nobody
 -- to read it.
 -- +goose StatementBegin
-create or replace function sidegate.grant_roles() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  r     text;
-  calls text := 'sidegate.edit, sidegate.set_allowlist_mode, sidegate.set_limit, sidegate.expire, sidegate.trim, sidegate.repair';
-  -- Run by constraints, generated columns and reads, with the rights of whoever reads or writes.
-  helps text := 'sidegate.owner_hash, sidegate.valid_id, sidegate.micros, sidegate.entry_digest, sidegate.mode_digest, sidegate.identity, sidegate.block_json, sidegate.changes_since, sidegate.page';
-begin
-  -- Two grants of the same thing at once fail: "tuple concurrently updated".
-  perform pg_advisory_xact_lock(hashtextextended('sidegate.grant_roles', 0));
-  foreach r in array array['sidegate_ddl', 'sidegate_write', 'sidegate_read', 'sidegate_sql'] loop
-    continue when to_regrole(r) is not null;
-    begin
-      execute format('create role %I nologin', r);
-    exception when insufficient_privilege or duplicate_object or unique_violation then null;
-    end;
-  end loop;
-  execute 'revoke all on all functions in schema sidegate from public';
-  if to_regrole('sidegate_ddl') is not null then
-    perform sidegate.hand_over();
-  end if;
-  if to_regrole('sidegate_write') is not null then
-    grant usage on schema sidegate to sidegate_write;
-    execute format('grant execute on function %s to sidegate_write', calls);
-  end if;
-  if to_regrole('sidegate_read') is not null then
-    grant usage on schema sidegate to sidegate_read;
-    grant select on all tables in schema sidegate to sidegate_read;
-    revoke select on sidegate.nonce from sidegate_read;
-    execute format('grant execute on function %s to sidegate_read', helps);
-  end if;
-  if to_regrole('sidegate_sql') is not null then
-    grant usage on schema sidegate to sidegate_sql;
-    grant select, insert, delete, update (expires_at, note) on sidegate.block to sidegate_sql;
-    execute format('grant execute on function %s to sidegate_sql', helps);
-  end if;
-end $$;
--- +goose StatementEnd
-
--- +goose StatementBegin
 create or replace function sidegate.hand_over() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -234,6 +154,7 @@ exception when insufficient_privilege then null;
 end $$;
 -- +goose StatementEnd
 
+delete from sidegate.callable where function in ('edit_users', 'user_json');
 drop function sidegate.edit_users(text, jsonb, text[]);
 drop function sidegate.user_json(sidegate.directory);
 drop view sidegate.profile;
