@@ -8,6 +8,7 @@ const (
 	PollSQL   = pollSQL
 	LoadSQL   = loadSQL
 	RecallSQL = recallSQL
+	UsersSQL  = usersSQL
 )
 
 // BlockedBySQL is the statement that reads on whose lists a target is.

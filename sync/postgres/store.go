@@ -54,6 +54,8 @@ type Store struct {
 var (
 	_ filter.BlockStore    = (*Store)(nil)
 	_ filter.EvidenceStore = (*Store)(nil)
+	_ filter.RoomStore     = (*Store)(nil)
+	_ filter.UserStore     = (*Store)(nil)
 	_ cache.Loader         = (*Store)(nil)
 	_ blocksync.Source     = (*Store)(nil)
 )
