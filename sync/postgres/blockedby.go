@@ -30,12 +30,13 @@ select json_build_object('identity', sidegate.identity(), 'blocks', (
 }
 
 // selected is the condition of a [filter.Selection] on the users in a column; its
-// three values begin at parameter n.
+// three values begin at parameter n. A view that a deployer made may have its ids in
+// another collation, which two columns cannot be compared in unless one is named.
 func selected(column string, n int) string {
 	return fmt.Sprintf(`
 	   and ($%[2]d::text[] is null or %[1]s = any($%[2]d::text[]))
 	   and ($%[3]d::text = '' or exists (
-	         select from sidegate.directory d where d.app = $1::text and d.id = %[1]s and d.metadata ? $%[3]d::text
+	         select from sidegate.profile d where d.app = $1::text and d.id = %[1]s collate "C" and d.metadata ? $%[3]d::text
 	            and ($%[4]d::text[] is null or d.metadata ->> $%[3]d::text = any($%[4]d::text[]))))`,
 		column, n, n+1, n+2)
 }
