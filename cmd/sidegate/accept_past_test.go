@@ -75,10 +75,11 @@ apps:
 		}
 	}
 	look("with the change log")
-	psql(t, dsn, "SELECT sidegate.trim('0 s', 1000)")
-	if left := psql(t, dsn, "SELECT count(*) FROM sidegate.change"); left != "0" {
-		t.Fatalf("%s changes are left; then this test shows nothing", left)
-	}
+	// What a transaction of somebody else's may still ask for is left by a trim.
+	waitFor(t, "the change log to be trimmed to nothing", func() bool {
+		psql(t, dsn, "SELECT sidegate.trim('0 s', 1000)")
+		return psql(t, dsn, "SELECT count(*) FROM sidegate.change") == "0"
+	})
 	look("after retention of the change log")
 	// Now, and on a clock that is ahead, it is as it is now.
 	if got := s.sees("default", "direct", time.Now(), time.Now().AddDate(1, 0, 0)); got != "true,true" {
