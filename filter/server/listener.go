@@ -37,6 +37,9 @@ type Options struct {
 	// Open opens an api listener without Auth to everybody. It is for
 	// development on one's own machine.
 	Open bool
+	// Users is the directory that the api listener serves beside the lists; nil
+	// means that its paths are not there.
+	Users UserDirectory
 	// Rate limits the requests to the native routes of the api listener.
 	Rate Rate
 	// Surfaces are the vendors' APIs that the api listener serves besides.
@@ -119,7 +122,8 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 	return newListener(d, opts)
 }
 
-// NewAPI makes the listener on which block lists are edited and read.
+// NewAPI makes the listener on which block lists are edited and read, and users if
+// there is a directory.
 func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 	if lists == nil {
 		return nil, errors.New("server: api listener: block lists are required")
@@ -130,6 +134,9 @@ func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics, surfaces: opts.Surfaces}
 	d.rates = newRates(opts.Rate, opts.Metrics.rateLimited(filter.APINative))
 	d.routes = (&blocks{lists: lists, door: d}).routes()
+	if opts.Users != nil {
+		d.routes = append(d.routes, (&users{directory: opts.Users, door: d}).routes()...)
+	}
 	if d.metrics != nil {
 		d.metrics.announce(d.routes)
 	}

@@ -7,6 +7,8 @@ func SetMaxChanges(s *Store, n int) { s.maxChanges = n }
 const (
 	PollSQL = pollSQL
 	LoadSQL = loadSQL
+
+	UsersSQL = usersSQL
 )
 
 // BlockedBySQL is the statement that reads on whose lists a target is.
