@@ -116,8 +116,12 @@ func (s *sidegate) buildDoors(doors open) error {
 		if err != nil {
 			return err
 		}
+		surfaces, err := s.rongcloudSurface(lists, users)
+		if err != nil {
+			return err
+		}
 		if s.api, err = server.NewAPI(lists, server.Options{
-			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api, Users: users,
+			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api, Users: users, Surfaces: surfaces,
 			Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
 		}); err != nil {
 			return err

@@ -33,7 +33,7 @@
 //   - A field that counts once and is sent twice is code 1002: whose list is meant
 //     is not for us to guess. So is a whitesetting without whiteSetting.
 //   - An app whose policy has no allowlist answers code 1010 with HTTP 430 to
-//     whitesetting; allowlists themselves can be kept there all the same.
+//     whitelist and whitesetting alike.
 //   - In an app with known users, an id that the directory lacks is code 400 with
 //     HTTP 400. Whoever is to be taken off a list may be unknown: users leave.
 //   - A database that does not answer is code 1000 with HTTP 500 and nothing was

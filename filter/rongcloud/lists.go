@@ -5,12 +5,13 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/filter"
 )
 
 // edit reads what both writes of a list take and prepares it.
 func (r request) edit() (edit filter.Edit, targets []string, err error) {
-	owner, err := r.form.user()
+	owner, err := r.owner()
 	if err != nil {
 		return edit, nil, err
 	}
@@ -18,6 +19,14 @@ func (r request) edit() (edit filter.Edit, targets []string, err error) {
 		return edit, nil, err
 	}
 	return filter.Edit{List: r.list(owner), Source: name, Actor: r.app.Key, Once: r.once}, targets, nil
+}
+
+// owner returns whose list a request is about.
+func (r request) owner() (string, error) {
+	if r.call.list.kind == cache.KindAllow && !r.app.Allowlist {
+		return "", errNoAllowlist()
+	}
+	return r.form.user()
 }
 
 func (r request) list(owner string) filter.ListID {
@@ -72,7 +81,7 @@ type page struct {
 
 // query reads a list, newest first.
 func (s *Surface) query(ctx context.Context, r request) (any, error) {
-	owner, err := r.form.user()
+	owner, err := r.owner()
 	if err != nil {
 		return nil, err
 	}

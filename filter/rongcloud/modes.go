@@ -12,10 +12,16 @@ const (
 	settingAllow = "1"
 )
 
+// errNoAllowlist is the answer of an app whose policy has no allowlist: one could be
+// kept there and would never count.
+func errNoAllowlist() refusal {
+	return refusal{status: 430, code: codeNoAllowlist, message: "The allowlist is not enabled for this app."}
+}
+
 // owners returns the users whose mode a request is about.
 func (r request) owners() ([]string, error) {
 	if !r.app.Allowlist {
-		return nil, refusal{status: 430, code: codeNoAllowlist, message: "The app has no allowlist."}
+		return nil, errNoAllowlist()
 	}
 	return r.form.ids(fieldUser)
 }
