@@ -45,7 +45,7 @@ func (e *SchemaError) Error() string {
 	}
 }
 
-// SQLSTATEs that are told apart. SG… are ours:
+// SQLSTATEs that are told apart. SG001 to SG003 are ours:
 // hold_limit, once and edit_users raise them.
 const (
 	stateLimit             = "SG001"

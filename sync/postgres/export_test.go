@@ -5,9 +5,8 @@ func SetMaxChanges(s *Store, n int) { s.maxChanges = n }
 
 // The statements whose plans are tested.
 const (
-	PollSQL = pollSQL
-	LoadSQL = loadSQL
-
+	PollSQL  = pollSQL
+	LoadSQL  = loadSQL
 	UsersSQL = usersSQL
 )
 

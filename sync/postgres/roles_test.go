@@ -49,9 +49,9 @@ func TestRoleThatWrites(t *testing.T) {
 	w := f.as("sidegate_write")
 	w.exec(anEdit)
 	w.exec(`select sidegate.set_allowlist_mode('default', 'bob', true), sidegate.set_limit('default', 10), sidegate.expire(1), sidegate.trim('1 h', 1), sidegate.repair('default', 'block', 'bob')`)
+	w.exec(aUser)
 	w.exec(`select sidegate.once('default', 'k', '1 h'), sidegate.forget_keys(1), sidegate.set_allowlist_modes('default', '{bob}', true)`)
 	w.exec(`select sidegate.direct_room('default', 'a', 'b'), sidegate.set_direct_room('default', 'a', 'b', 'r')`)
-	w.exec(aUser)
 	w.refused(denied, anEntry)
 	for _, table := range []string{"meta", "app", "owner", "block", "change", "history", "room", "directory", "profile", "nonce"} {
 		w.refused(denied, `select from sidegate.`+table)

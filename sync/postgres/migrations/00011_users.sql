@@ -96,10 +96,7 @@ begin
 end $$;
 -- +goose StatementEnd
 
-insert into sidegate.callable values
-  ('edit_users', 'sidegate_write'),
-  -- Run by reads, with the rights of whoever reads.
-  ('user_json', 'sidegate_read'), ('user_json', 'sidegate_sql');
+insert into sidegate.callable values ('edit_users', 'sidegate_write'), ('user_json', 'sidegate_read');
 
 -- +goose StatementBegin
 
@@ -136,7 +133,6 @@ update sidegate.meta set schema_version = 11;
 -- +goose Down
 -- A view that a deployer put in the place of ours goes too: there would be nobody
 -- to read it.
-delete from sidegate.callable where function in ('edit_users', 'user_json');
 -- +goose StatementBegin
 create or replace function sidegate.hand_over() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -158,6 +154,7 @@ exception when insufficient_privilege then null;
 end $$;
 -- +goose StatementEnd
 
+delete from sidegate.callable where function in ('edit_users', 'user_json');
 drop function sidegate.edit_users(text, jsonb, text[]);
 drop function sidegate.user_json(sidegate.directory);
 drop view sidegate.profile;
