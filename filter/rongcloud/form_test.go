@@ -38,6 +38,15 @@ func TestOddIDs(t *testing.T) {
 	}
 }
 
+// TestIDsAreNotEscapedForPages: what a browser might read as markup stays as it is.
+func TestIDsAreNotEscapedForPages(t *testing.T) {
+	w := newWorld(t)
+	w.good(w.post(addPath, encode("userId", "bob", "blackUserId", "<a>&\u2028")), `{"code":200}`)
+	if a := w.post("/user/blacklist/query.json", "userId=bob"); !strings.Contains(a.body, `"<a>&`) {
+		t.Errorf("%v", a)
+	}
+}
+
 func sameSet(a, b []string) bool {
 	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
 	return slices.Equal(a, b)
