@@ -116,7 +116,7 @@ func (s *sidegate) buildDoors(doors open) error {
 		if err != nil {
 			return err
 		}
-		surfaces, err := s.sendbirdSurface(lists, users)
+		surfaces, err := s.surfaces(lists, users)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ var paths = map[Door][]string{
 	DoorAPI: {
 		"/v1/apps/",
 		// The vendors' own paths: RongCloud, Sendbird, IMKit.
-		"/user/blocklist/", "/user/blacklist/", "/v3/users/", "/blockStatus/",
+		"/user/blocklist/", "/user/blacklist/", "/user/whitelist/", "/user/whitesetting/", "/v3/users/", "/blockStatus/",
 	},
 	DoorOps: {
 		"/metrics", "/livez", "/readyz", "/startupz", "/version",

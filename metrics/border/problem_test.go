@@ -98,6 +98,8 @@ func TestDoorOf(t *testing.T) {
 	for path, want := range map[string]Door{
 		"/v1/can-deliver": DoorCheck, "/v1/can-deliver/fanout": DoorCheck, "/v1/visible": DoorCheck,
 		"/v1/apps/default/users/u/blocks": DoorAPI, "/v3/users/u/block": DoorAPI, "/blockStatus/my": DoorAPI,
+		"/user/blocklist/add.json": DoorAPI, "/user/blacklist/query.json": DoorAPI,
+		"/user/whitelist/remove.json": DoorAPI, "/user/whitesetting/set.json": DoorAPI,
 		"/metrics": DoorOps, "/readyz": DoorOps, "/debug/pprof/heap": DoorOps, "/v1/status": DoorOps,
 	} {
 		if got, ok := DoorOf(path); !ok || got != want {
