@@ -37,6 +37,9 @@ type Options struct {
 	// Open opens an api listener without Auth to everybody. It is for
 	// development on one's own machine.
 	Open bool
+	// Rooms are the direct rooms whose ids the api listener lets an app set; nil
+	// means that its path is not there.
+	Rooms DirectRooms
 	// Rate limits the requests to the native routes of the api listener.
 	Rate Rate
 	// Surfaces are the vendors' APIs that the api listener serves besides.
@@ -130,6 +133,9 @@ func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics, surfaces: opts.Surfaces}
 	d.rates = newRates(opts.Rate, opts.Metrics.rateLimited(filter.APINative))
 	d.routes = (&blocks{lists: lists, door: d}).routes()
+	if opts.Rooms != nil {
+		d.routes = append(d.routes, (&rooms{direct: opts.Rooms, door: d}).routes()...)
+	}
 	if d.metrics != nil {
 		d.metrics.announce(d.routes)
 	}
