@@ -6,7 +6,7 @@
 // which they are asked; the first that matches decides. [Blocks] is the service
 // behind every door by which people edit lists: it checks what came in, has a
 // [BlockStore] write it and brings the change to the local cache before it
-// answers.
+// answers. [Users] is the same for the directory of users, which decides nothing.
 //
 // # What must hold
 //
@@ -19,12 +19,12 @@
 //   - A check that finds its lists in memory takes no lock, allocates nothing,
 //     calls through no interface of ours and starts no goroutine.
 //   - Strings of a Check are read during the call only. Strings handed to
-//     Blocks are copied before anything keeps them.
+//     Blocks are copied before anything keeps them; Users keeps none.
 //   - No text of the database is in the Detail of an [Error].
 //
 // # Concurrency and shutdown
 //
-// Filter and Blocks are safe for concurrent use and need no closing. A check that
+// Filter, Blocks and Users are safe for concurrent use and need no closing. A check that
 // has to read a page waits for it in the caller's goroutine. A fan-out or batch
 // that has to read several waits in a bounded number of goroutines, all of which
 // have ended when it returns. Nothing else is started.

@@ -16,11 +16,15 @@ const (
 	CodeInvalidLimit     Code = "invalid_limit"
 	CodeUnknownApp       Code = "unknown_app"
 	CodeBlockNotFound    Code = "block_not_found"
+	CodeUserNotFound     Code = "user_not_found"
+	CodeInvalidUser      Code = "invalid_user"
 	CodeLimitExceeded    Code = "limit_exceeded"
 	CodeConflictingBatch Code = "conflicting_batch"
 	CodeReplayed         Code = "replayed"
-	CodeStoreUnavailable Code = "store_unavailable"
-	CodeOutcomeUnknown   Code = "outcome_unknown"
+	// CodeDirectoryReadOnly: the deployer keeps the users elsewhere.
+	CodeDirectoryReadOnly Code = "directory_read_only"
+	CodeStoreUnavailable  Code = "store_unavailable"
+	CodeOutcomeUnknown    Code = "outcome_unknown"
 )
 
 // Error is an error that a client may see. Code and Detail are for the client;

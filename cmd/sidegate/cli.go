@@ -25,6 +25,7 @@ type grammar struct {
 	Block   blockCmd   `cmd:"" help:"Put somebody on a user's block list."`
 	Unblock unblockCmd `cmd:"" help:"Take somebody off a user's block list."`
 	List    listCmd    `cmd:"" help:"Show a user's block list, newest first."`
+	Users   usersCmd   `cmd:"" help:"Keep the directory of users: put, get, delete, import."`
 
 	Status      statusCmd      `cmd:"" help:"Show the state of a running sidegate: feed, memory, listeners."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a probe of a running sidegate; for containers without curl."`

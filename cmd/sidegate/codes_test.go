@@ -48,6 +48,9 @@ var provocations = map[border.Code]func(s *scene) answer{
 	"invalid_cursor":    func(s *scene) answer { return s.api("GET", "/blocks?cursor=x", "") },
 	"invalid_limit":     func(s *scene) answer { return s.api("GET", "/blocks?limit=0", "") },
 	"conflicting_batch": func(s *scene) answer { return s.api("POST", "/blocks:batch", `{"add":["x"],"remove":["x"]}`) },
+	"invalid_user": func(s *scene) answer {
+		return s.api("PUT", "", `{"nickname":"`+strings.Repeat("n", filter.MaxNicknameBytes+1)+`"}`)
+	},
 
 	"unauthenticated": func(s *scene) answer { return s.whole.ask("GET", border.DoorOps, "/v1/status", "") },
 	"forbidden": func(s *scene) answer {
@@ -57,6 +60,7 @@ var provocations = map[border.Code]func(s *scene) answer{
 	"wrong_listener":     func(s *scene) answer { return s.whole.ask("GET", border.DoorCheck, "/metrics", "") },
 	"unknown_app":        func(s *scene) answer { return s.check("app=ghost&sender=a&recipient=b&room_type=direct") },
 	"block_not_found":    func(s *scene) answer { return s.api("DELETE", "/blocks/nobody", "") },
+	"user_not_found":     func(s *scene) answer { return s.api("GET", "", "") },
 	"method_not_allowed": func(s *scene) answer { return s.whole.ask("PATCH", border.DoorCheck, "/v1/can-deliver", "") },
 	"request_timeout": func(s *scene) answer {
 		url := s.listener(faulty{}, server.Options{ReadTimeout: 50 * time.Millisecond})
@@ -65,6 +69,12 @@ var provocations = map[border.Code]func(s *scene) answer{
 	"limit_exceeded": func(s *scene) answer {
 		s.whole.ask("PUT", border.DoorAPI, listOf("tiny", "bob")+"/blocks/1", "", "Authorization", "Bearer root")
 		return s.whole.ask("PUT", border.DoorAPI, listOf("tiny", "bob")+"/blocks/2", "", "Authorization", "Bearer root")
+	},
+	"directory_read_only": func(s *scene) answer {
+		psql(s.t, s.whole.cfg.Postgres.URL, `create or replace view sidegate.profile as
+			select 'acme' collate "C" as app, 'bob' collate "C" as id, 'Bob' as nickname, '' as avatar_url, '' as profile_url, false as is_online,
+			       null::timestamptz as last_login_at, null::timestamptz as last_seen_at, null::jsonb as metadata, null::timestamptz as updated_at`)
+		return s.api("PUT", "", `{}`)
 	},
 	"length_required": func(s *scene) answer {
 		return s.raw(border.DoorCheck, "POST /v1/can-deliver HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")

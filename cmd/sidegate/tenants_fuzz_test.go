@@ -66,6 +66,12 @@ func TestTenantsAgainstEachOther(t *testing.T) {
 			}
 		}
 	}
+	for _, app := range []string{"acme", "umbra"} {
+		theirs := psql(t, s.cfg.Postgres.URL, `select id from sidegate.directory where app = '`+app+`' and strpos(id || nickname, 'by-`+other(app)+`') > 0`)
+		if theirs != "" {
+			t.Errorf("somebody has written users of %s: %s", app, theirs)
+		}
+	}
 	want := 2500
 	if testing.Short() {
 		want = 500 // with -short, a fifth of the cases are drawn
@@ -235,7 +241,7 @@ func TestAttacksArrive(t *testing.T) {
 			switch {
 			case strings.Contains(a.body, "umbra-note"):
 				read++
-			case strings.Contains(a.body, `"target":"by-umbra`), strings.Contains(a.body, `"added":1`):
+			case strings.Contains(a.body, `"target":"by-umbra`), strings.Contains(a.body, `"added":1`), strings.Contains(a.body, `"user":"by-umbra`):
 				written++
 			case strings.Contains(a.body, "recipient_blocked_sender"):
 				decided++

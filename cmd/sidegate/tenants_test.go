@@ -169,6 +169,16 @@ func operations() []operation {
 		}},
 		{border.DoorAPI, "GET", "/v1/apps/{app}/users/{owner}/blocked-by", "app staff", get("/blocked-by")},
 		{border.DoorAPI, "GET", "/v1/apps/{app}/users/{owner}/history", "user app staff", get("/history")},
+		{border.DoorAPI, "GET", "/v1/apps/{app}/users/{user}", "app", get("")},
+		{border.DoorAPI, "PUT", "/v1/apps/{app}/users/{user}", "app", func(app, _, mark string) (string, string) {
+			return listOf(app, mark), `{"nickname":"` + mark + `"}`
+		}},
+		{border.DoorAPI, "DELETE", "/v1/apps/{app}/users/{user}", "app", func(app, _, mark string) (string, string) {
+			return listOf(app, mark), ""
+		}},
+		{border.DoorAPI, "POST", "/v1/apps/{app}/users:batch", "app", func(app, _, mark string) (string, string) {
+			return "/v1/apps/" + url.PathEscape(app) + "/users:batch", `{"put":[{"user":"` + mark + `"}]}`
+		}},
 		{border.DoorCheck, "GET", "/v1/can-deliver", "app", func(app, user, _ string) (string, string) {
 			return "/v1/can-deliver?" + url.Values{"app": {app}, "sender": {"acme-target"}, "recipient": {user}, "room_type": {"direct"}}.Encode(), ""
 		}},
@@ -215,6 +225,10 @@ func serveTenants(t *testing.T) *served {
 	for _, app := range []string{"acme", "umbra"} {
 		for _, user := range []string{"bob", "alice"} {
 			a := s.ask("PUT", border.DoorAPI, listOf(app, user)+"/blocks/"+app+"-target", `{"note":"`+app+`-note"}`, "Authorization", "Bearer api-root")
+			if a.status != http.StatusCreated {
+				t.Fatalf("%v", a)
+			}
+			a = s.ask("PUT", border.DoorAPI, listOf(app, user), `{"nickname":"`+app+`-note"}`, "Authorization", "Bearer api-root")
 			if a.status != http.StatusCreated {
 				t.Fatalf("%v", a)
 			}
@@ -305,6 +319,12 @@ func checkAllowed(t *testing.T, what string, a answer, app string) {
 // mustNotHold looks whether anything of what was refused has been stored.
 func (s *served) mustNotHold(t *testing.T, marks []string) {
 	t.Helper()
+	for _, app := range []string{"acme", "umbra", "ghost"} {
+		users, err := s.store.Users(t.Context(), app, marks)
+		if err != nil || len(users) > 0 {
+			t.Errorf("users of %s were refused and are there all the same: %v, %v", app, users, err)
+		}
+	}
 	for _, app := range []string{"acme", "umbra"} {
 		for _, user := range []string{"bob", "alice"} {
 			a := s.ask("GET", border.DoorAPI, listOf(app, user)+"/blocks?limit=1000", "", "Authorization", "Bearer api-root")

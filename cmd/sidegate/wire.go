@@ -112,8 +112,12 @@ func (s *sidegate) buildDoors(doors open) error {
 		if err != nil {
 			return err
 		}
+		users, err := filter.NewUsers(filter.UsersOptions{Store: s.store, Apps: s.cfg.Policies()})
+		if err != nil {
+			return err
+		}
 		if s.api, err = server.NewAPI(lists, server.Options{
-			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api,
+			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api, Users: users,
 			Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
 		}); err != nil {
 			return err

@@ -67,16 +67,19 @@ var idNames = [maxIDs]string{"app", "owner", "target"}
 
 // id decodes one id of a path into a string of its own. Which ids there can be
 // is filter's to say; what a path cannot carry is ours.
-func (in *input) id(i int) (string, error) {
+func (in *input) id(i int) (string, error) { return in.idAs(i, idNames[i]) }
+
+// idAs is id for a path that has another name for it.
+func (in *input) idAs(i int, name string) (string, error) {
 	decoded, ok := unescape(in.ids[i], false)
 	if !ok {
-		return "", border.Problemf(border.Code(filter.CodeInvalidUserID), "%s has a malformed percent-escape in the path", idNames[i])
+		return "", border.Problemf(border.Code(filter.CodeInvalidUserID), "%s has a malformed percent-escape in the path", name)
 	}
 	id := string(decoded)
 	// Clients and proxies resolve dot segments before we see them, escaped
 	// ones too: what arrives as one may have been meant for another path.
 	if id == "." || id == ".." {
-		return "", border.Problemf(border.Code(filter.CodeInvalidUserID), "%s is %q, which cannot travel in a path", idNames[i], id)
+		return "", border.Problemf(border.Code(filter.CodeInvalidUserID), "%s is %q, which cannot travel in a path", name, id)
 	}
 	return id, nil
 }

@@ -1,6 +1,7 @@
 // Package server is the native HTTP API: the check listener, which answers
-// decisions, and the api listener, on which block lists are edited and read. It
-// translates; what is decided and written is package filter's.
+// decisions, and the api listener, on which block lists and the directory of users
+// are edited and read. It translates; what is decided and written is package
+// filter's.
 //
 // # The border
 //

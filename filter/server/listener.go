@@ -40,6 +40,9 @@ type Options struct {
 	// Rooms are the direct rooms whose ids the api listener lets an app set; nil
 	// means that its path is not there.
 	Rooms DirectRooms
+	// Users is the directory that the api listener serves beside the lists; nil
+	// means that its paths are not there.
+	Users UserDirectory
 	// Rate limits the requests to the native routes of the api listener.
 	Rate Rate
 	// Surfaces are the vendors' APIs that the api listener serves besides.
@@ -122,7 +125,8 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 	return newListener(d, opts)
 }
 
-// NewAPI makes the listener on which block lists are edited and read.
+// NewAPI makes the listener on which block lists are edited and read, and users if
+// there is a directory.
 func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 	if lists == nil {
 		return nil, errors.New("server: api listener: block lists are required")
@@ -135,6 +139,9 @@ func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 	d.routes = (&blocks{lists: lists, door: d}).routes()
 	if opts.Rooms != nil {
 		d.routes = append(d.routes, (&rooms{direct: opts.Rooms, door: d}).routes()...)
+	}
+	if opts.Users != nil {
+		d.routes = append(d.routes, (&users{directory: opts.Users, door: d}).routes()...)
 	}
 	if d.metrics != nil {
 		d.metrics.announce(d.routes)

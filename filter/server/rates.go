@@ -44,10 +44,22 @@ func (r *rates) take(app, owner string) error {
 	}
 	now := time.Now()
 	if !r.owners.take(ownerKey{app, owner}, now) || !r.apps.take(app, now) {
-		r.refused.Inc()
-		return border.Problemf(border.CodeRateLimited, "more requests a second than api.rate allows; slow down and repeat it")
+		return r.refuse()
 	}
 	return nil
+}
+
+// takeApp is take for a request that is about no one owner.
+func (r *rates) takeApp(app string) error {
+	if r == nil || r.apps.take(app, time.Now()) {
+		return nil
+	}
+	return r.refuse()
+}
+
+func (r *rates) refuse() error {
+	r.refused.Inc()
+	return border.Problemf(border.CodeRateLimited, "more requests a second than api.rate allows; slow down and repeat it")
 }
 
 // maxBuckets is the most keys of one generation: some 30 MB for

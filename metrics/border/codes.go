@@ -59,6 +59,7 @@ var kinds = map[Code]kind{
 	"invalid_cursor":     {400, "The cursor is not one of ours, or of another list", false},
 	"invalid_limit":      {400, "The limit is out of its range", false},
 	"conflicting_batch":  {400, "A batch names an id twice", false},
+	"invalid_user":       {400, "A field of a user is not valid", false},
 
 	CodeUnauthenticated: {401, "A valid credential is required", false},
 	CodeForbidden:       {403, "The credential does not allow this", false},
@@ -67,12 +68,16 @@ var kinds = map[Code]kind{
 	CodeWrongListener: {404, "Another listener serves this path", false},
 	"unknown_app":     {404, "The app is not configured", false},
 	"block_not_found": {404, "The target is not on the list", false},
+	"user_not_found":  {404, "The directory does not hold the user", false},
 
 	CodeMethodNotAllowed: {405, "The path does not take this method", false},
 	CodeRequestTimeout:   {408, "The request did not arrive in time", false},
-	"limit_exceeded":     {409, "The list is full; nothing was stored", false},
-	CodeLengthRequired:   {411, "Chunked bodies are refused; a length is required", false},
-	CodeTooLarge:         {413, "The body is too large", false},
+
+	"limit_exceeded":      {409, "The list is full; nothing was stored", false},
+	"directory_read_only": {409, "The users are kept elsewhere; nothing was stored", false},
+
+	CodeLengthRequired: {411, "Chunked bodies are refused; a length is required", false},
+	CodeTooLarge:       {413, "The body is too large", false},
 
 	CodeUnsupportedMediaType: {415, "The body must be application/json", false},
 	CodeRateLimited:          {429, "Too many requests a second for the app or for one owner; nothing was done", true},

@@ -50,6 +50,11 @@
 // at the end; the one under way comes after all of them, so that its own end
 // leaves it where it is. Nothing is ever counted off from the top.
 //
+// P9. Users are read through the view sidegate.profile alone, which a deployer may
+// replace, and written only while that view reads sidegate.directory: no write is
+// answered that nobody would see. An edit takes its users one after the other in
+// the order of their ids, so that edits never wait for each other in a circle.
+//
 // # Poolers
 //
 // Every call is one statement outside a transaction block and leaves nothing in

@@ -45,11 +45,12 @@ func (e *SchemaError) Error() string {
 	}
 }
 
-// SQLSTATEs that are told apart. SG001 and SG002 are ours:
-// hold_limit and once raise them.
+// SQLSTATEs that are told apart. SG001 to SG003 are ours:
+// hold_limit, once and edit_users raise them.
 const (
 	stateLimit             = "SG001"
 	stateReplayed          = "SG002"
+	stateDirectory         = "SG003"
 	stateCheckViolation    = "23514"
 	stateReadOnly          = "25006"
 	stateSerialization     = "40001"
@@ -130,6 +131,12 @@ func writeError(op string, err error) error {
 		return limitError(pg, err)
 	case reported && pg.Code == stateReplayed:
 		return &filter.Error{Code: filter.CodeReplayed, Err: err, Detail: "this very request has been made before; nothing was done"}
+	case reported && pg.Code == stateDirectory:
+		return &filter.Error{
+			Code: filter.CodeDirectoryReadOnly, Err: err,
+			Detail: "the users of this installation are kept in another table, which sidegate only reads; " +
+				"nothing was stored, write them where they are kept",
+		}
 	case reported && pg.Code == stateCheckViolation:
 		return checkError(pg, err)
 	case unsent || pgconn.SafeToRetry(err) || (reported && pg.SeverityUnlocalized == "ERROR" && outage(err)):
@@ -158,14 +165,14 @@ func limitError(pg *pgconn.PgError, cause error) error {
 	}
 }
 
-// checkError names the rule that a constraint of sidegate.block found broken.
+// checkError names the rule that a constraint of a table found broken.
 // Callers have checked before; this is the last line.
 func checkError(pg *pgconn.PgError, cause error) error {
 	e := &filter.Error{Err: cause}
 	switch pg.ConstraintName {
 	case "block_owner_is_not_target":
 		e.Code, e.Detail = filter.CodeSelfBlock, "a user cannot be on their own list"
-	case "block_owner_is_an_id", "block_target_is_an_id":
+	case "block_owner_is_an_id", "block_target_is_an_id", "directory_id_check":
 		e.Code, e.Detail = filter.CodeInvalidUserID, "an id has 1 to 256 bytes and no control characters"
 	case "block_expires_at_is_finite":
 		e.Code, e.Detail = filter.CodeInvalidExpiry, "the expiry must be a finite time after 1970"

@@ -5,8 +5,9 @@ func SetMaxChanges(s *Store, n int) { s.maxChanges = n }
 
 // The statements whose plans are tested.
 const (
-	PollSQL = pollSQL
-	LoadSQL = loadSQL
+	PollSQL  = pollSQL
+	LoadSQL  = loadSQL
+	UsersSQL = usersSQL
 )
 
 // BlockedBySQL is the statement that reads on whose lists a target is.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sidegate/sidegate/cache"
+	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/sync/postgres/pgtest"
 
 	blocksync "github.com/sidegate/sidegate/sync"
@@ -38,6 +39,7 @@ func (f *fixture) after(statements ...string) {
 const (
 	denied  = "42501"
 	anEdit  = `select sidegate.edit('default', 'block', 'bob', '{alice}', '{null}', '{""}', '{t}', '{}', 'x', 'y')`
+	aUser   = `select sidegate.edit_users('default', '[{"id": "bob", "nickname": "Bob", "avatar_url": "", "profile_url": "", "is_online": true, "metadata": {}}]', '{}')`
 	anEntry = `insert into sidegate.block (app, owner, target) values ('default', 'bob', 'carl')`
 )
 
@@ -47,8 +49,11 @@ func TestRoleThatWrites(t *testing.T) {
 	w := f.as("sidegate_write")
 	w.exec(anEdit)
 	w.exec(`select sidegate.set_allowlist_mode('default', 'bob', true), sidegate.set_limit('default', 10), sidegate.expire(1), sidegate.trim('1 h', 1), sidegate.repair('default', 'block', 'bob')`)
+	w.exec(aUser)
+	w.exec(`select sidegate.once('default', 'k', '1 h'), sidegate.forget_keys(1), sidegate.set_allowlist_modes('default', '{bob}', true)`)
+	w.exec(`select sidegate.direct_room('default', 'a', 'b'), sidegate.set_direct_room('default', 'a', 'b', 'r')`)
 	w.refused(denied, anEntry)
-	for _, table := range []string{"meta", "app", "owner", "block", "change", "history", "room", "directory", "nonce"} {
+	for _, table := range []string{"meta", "app", "owner", "block", "change", "history", "room", "directory", "profile", "nonce"} {
 		w.refused(denied, `select from sidegate.`+table)
 		w.refused(denied, `delete from sidegate.`+table)
 	}
@@ -70,10 +75,11 @@ func TestRoleThatWritesSQL(t *testing.T) {
 		t.Errorf("not followed: %+v", l)
 	}
 	s.refused(denied, anEdit)
+	s.refused(denied, aUser)
 	s.refused(denied, `truncate sidegate.block`)
 	s.refused(denied, `update sidegate.block set target = 'x'`)
 	s.refused(denied, `select sidegate.end_expired('a', 'b', 'c', now())`)
-	for _, table := range []string{"meta", "app", "owner", "change", "history", "room", "directory", "nonce"} {
+	for _, table := range []string{"meta", "app", "owner", "change", "history", "room", "directory", "profile", "nonce"} {
 		s.refused(denied, `select from sidegate.`+table)
 	}
 }
@@ -82,12 +88,13 @@ func TestRoleThatReads(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	r := f.as("sidegate_read")
-	for _, table := range []string{"meta", "app", "owner", "block", "change", "history", "room", "directory"} {
+	for _, table := range []string{"meta", "app", "owner", "block", "change", "history", "room", "directory", "profile"} {
 		r.exec(`select from sidegate.` + table)
 		r.refused(denied, `delete from sidegate.`+table)
 	}
 	r.refused(denied, `select from sidegate.nonce`)
 	r.refused(denied, anEdit)
+	r.refused(denied, aUser)
 	r.refused(denied, anEntry)
 }
 
@@ -117,6 +124,10 @@ func TestStoreWithTheRolesItNeeds(t *testing.T) {
 	}
 	if err := store.SetLimit(t.Context(), "default", 10); err != nil {
 		t.Error(err)
+	}
+	store.editUsers(filter.UsersEdit{Put: []filter.User{{ID: "bob"}}})
+	if found := store.users("bob"); len(found) != 1 {
+		t.Errorf("%+v", found)
 	}
 }
 

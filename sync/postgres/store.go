@@ -53,6 +53,7 @@ type Store struct {
 
 var (
 	_ filter.BlockStore = (*Store)(nil)
+	_ filter.UserStore  = (*Store)(nil)
 	_ cache.Loader      = (*Store)(nil)
 	_ blocksync.Source  = (*Store)(nil)
 )
