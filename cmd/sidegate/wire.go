@@ -35,6 +35,8 @@ type sidegate struct {
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
 
+	loops stage // what the surfaces of vendors need besides
+
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
 }
@@ -116,8 +118,17 @@ func (s *sidegate) buildDoors(doors open) error {
 		if err != nil {
 			return err
 		}
+		rooms, err := filter.NewDirectRooms(filter.DirectRoomsOptions{Store: s.store, Apps: s.cfg.Policies()})
+		if err != nil {
+			return err
+		}
+		surfaces, err := s.surfaces(lists, rooms, users)
+		if err != nil {
+			return err
+		}
 		if s.api, err = server.NewAPI(lists, server.Options{
-			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api, Users: users,
+			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api,
+			Users: users, Rooms: rooms, Surfaces: surfaces,
 			Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
 		}); err != nil {
 			return err
@@ -127,6 +138,18 @@ func (s *sidegate) buildDoors(doors open) error {
 		s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
 	}
 	return s.buildOps(decide)
+}
+
+// surfaces makes the vendors' APIs that some app has.
+func (s *sidegate) surfaces(lists *filter.Blocks, rooms *filter.DirectRooms, users *filter.Users) (all []server.Surface, err error) {
+	kit, err := s.newIMKit(lists, rooms, users)
+	if err != nil {
+		return nil, err
+	}
+	if kit != nil {
+		all = append(all, kit)
+	}
+	return all, nil
 }
 
 func (s *sidegate) buildOps(decide *filter.Filter) error {
@@ -191,6 +214,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.api != nil {
 		doors = append(doors, s.api.Run)
 		upkeep = append(upkeep, s.limits.run, s.sweeper.Run)
+		upkeep = append(upkeep, s.loops...)
 	}
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)
