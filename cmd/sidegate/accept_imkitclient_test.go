@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sidegate/sidegate/cmd/sidegate/config"
 )
 
 // imkitSecret signs the tokens of acme's users.
@@ -177,4 +181,29 @@ func (a answer) is401(t *testing.T) {
 func (a answer) is403(t *testing.T) {
 	t.Helper()
 	a.refused(t, 403, "Access denied", "INSUFFICIENT_PERMISSIONS", "You don't have permission to access this resource")
+}
+
+// TestIMKitPage: the configuration that the page shows is one that is read as it
+// says.
+func TestIMKitPage(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "how-to", "imkit.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```yaml\n")
+	yaml, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the page shows no configuration")
+	}
+	file := filepath.Join(t.TempDir(), "sidegate.yaml")
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Source{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k := cfg.Apps["acme"].Dialects.IMKit; k == nil || len(k.ClientKeys) != 1 || k.JWT == nil || len(cfg.Warnings) > 0 {
+		t.Errorf("the configuration of the page is read as %+v, with %q", k, cfg.Warnings)
+	}
 }

@@ -311,3 +311,29 @@ func TestCallbackMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d questions never end", len(c.under))
 	}
 }
+
+// TestCallbackFromEverywhere: many users with many tokens at once each get their
+// own answer.
+func TestCallbackFromEverywhere(t *testing.T) {
+	c := NewCallback("http://app", server(func(r *http.Request) (*http.Response, error) {
+		if token := tokenOf(t, r); !strings.HasPrefix(token, "bad") {
+			return says(200, `{"id":"`+token+`"}`)
+		}
+		return says(403, "")
+	}))
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			for i := range 200 {
+				token := fmt.Sprint("u", (worker+i)%20)
+				if who, err := c.Verify(t.Context(), token); err != nil || who.User != token {
+					t.Errorf("%s is %+v, %v", token, who, err)
+				}
+				if _, err := c.Verify(t.Context(), fmt.Sprint("bad", i%20)); !errors.Is(err, ErrToken) {
+					t.Errorf("a bad token: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}

@@ -2,6 +2,7 @@ package imkit
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -252,5 +253,37 @@ func TestNewRefuses(t *testing.T) {
 	}
 	if _, err := New(Options{Apps: []App{{Name: "a", ClientKeys: []string{"k"}, APIKeys: []string{"k"}}}, Lists: w, Rooms: w, Users: w}); err != nil {
 		t.Errorf("a client key may be like an API key: %v", err)
+	}
+}
+
+// TestStringsOutliveTheRequest: the next request of a connection overwrites the
+// buffer of this one, while services may keep what they are handed.
+func TestStringsOutliveTheRequest(t *testing.T) {
+	w := newWorld(t)
+	var ctx fasthttp.RequestCtx
+	serve := func(target, user string) {
+		ctx.Request.Header.SetMethod("POST")
+		ctx.Request.SetRequestURI(target)
+		ctx.Request.Header.Set("IM-CLIENT-KEY", "ck1")
+		ctx.Request.Header.Set("IM-Authorization", user)
+		ctx.Response.Reset()
+		w.surface.Serve(t.Context(), &ctx)
+		if status := ctx.Response.StatusCode(); status != 200 {
+			t.Fatalf("%s: %d %s", target, status, ctx.Response.Body())
+		}
+	}
+	serve("/blockStatus/my/cccccc", "of aaaaaa")
+	serve("/blockStatus/my/dddddd", "of bbbbbb")
+	serve("/blockStatus/room/eeee/ffffff", "of gggg owning eeee")
+	var kept []string
+	for list, entries := range w.lists {
+		for _, b := range entries {
+			kept = append(kept, strings.Join([]string{list.Kind.String(), list.Owner, b.Owner, b.Target, b.Actor}, " "))
+		}
+	}
+	slices.Sort(kept)
+	want := []string{"block aaaaaa aaaaaa cccccc aaaaaa", "block bbbbbb bbbbbb dddddd bbbbbb", "room eeee eeee ffffff gggg"}
+	if !slices.Equal(kept, want) {
+		t.Errorf("what is kept is %q, want %q", kept, want)
 	}
 }
