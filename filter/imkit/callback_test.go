@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -41,7 +42,7 @@ func tokenOf(t testing.TB, r *http.Request) string {
 // TestCallbackOverHTTP asks a real server.
 func TestCallbackOverHTTP(t *testing.T) {
 	asked := make(chan string, 10)
-	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch token := tokenOf(t, r); token {
 		case "moved":
 			http.Redirect(rw, r, "/elsewhere", http.StatusTemporaryRedirect)
@@ -52,6 +53,13 @@ func TestCallbackOverHTTP(t *testing.T) {
 		}
 		asked <- r.URL.Path
 	}))
+	closed := make(chan struct{}, 10)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	s.Start()
 	defer s.Close()
 	c := NewCallback(s.URL+"/verify", nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -66,10 +74,14 @@ func TestCallbackOverHTTP(t *testing.T) {
 	if _, err := c.Verify(t.Context(), "moved"); err == nil || errors.Is(err, ErrToken) {
 		t.Errorf("a redirect: %v", err)
 	}
+	if len(closed) > 0 {
+		t.Error("connections are not kept between questions")
+	}
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	<-closed // by Run, while the server would keep it
 	close(asked)
 	for path := range asked {
 		if path != "/verify" {
@@ -167,17 +179,17 @@ func TestCallbackIsRemembered(t *testing.T) {
 		}
 		time.Sleep(keepBad - 1)
 		ask("bad", 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		ask("bad", 2)
 		time.Sleep(5*time.Second - 1)
 		ask("short", 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		ask("short", 2)
 		time.Sleep(keepGood - 10*time.Second - 1)
 		ask("good", 1)
 		away = true
 		ask("good", 1) // what is remembered outlives the server
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		for n := range 2 {
 			if _, err := c.Verify(t.Context(), "good"); err == nil || errors.Is(err, ErrToken) || asked["good"] != 2+n {
 				t.Errorf("away: %v after %d questions", err, asked["good"])
