@@ -16,6 +16,7 @@ import (
 type access struct {
 	check, api, ops border.Authenticator
 	signed          *jwtauth.Authenticator // nil if no signed token is taken
+	verifiers       *verifiers
 }
 
 // newAccess reads every credential of the configuration; it opens files, starts
@@ -23,11 +24,11 @@ type access struct {
 // open the api listener and, with the scope staff, ops. The check listener has
 // one client, which needs no identity provider in its path.
 func newAccess(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) (access, error) {
-	var a access
+	a := access{verifiers: &verifiers{reg: reg, log: log, plainIDs: cfg.Log.UserIDs == "plain"}}
 	var signed border.Authenticator
 	if cfg.API.JWT != nil {
 		var err error
-		if a.signed, err = newSigned(cfg, reg, log); err != nil {
+		if a.signed, err = a.verifiers.add(cfg.API.JWT); err != nil {
 			return access{}, usageError{fmt.Errorf("api.jwt: %w", err)}
 		}
 		signed = a.signed // only here: a nil pointer in the interface would not be nil
@@ -52,13 +53,24 @@ func newAccess(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) 
 	return a, nil
 }
 
-func newSigned(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) (*jwtauth.Authenticator, error) {
-	c := cfg.API.JWT
+// verifiers makes those who verify signed tokens, of native routes and of dialects.
+// All count in one place.
+type verifiers struct {
+	reg      prometheus.Registerer
+	log      *slog.Logger
+	plainIDs bool
+	metrics  *jwtauth.Metrics // nil before the first
+}
+
+func (v *verifiers) add(c *config.JWT) (*jwtauth.Authenticator, error) {
+	if v.metrics == nil {
+		v.metrics = jwtauth.NewMetrics(v.reg)
+	}
 	return jwtauth.New(jwtauth.Options{
 		JWKSURL: c.JWKSURL, JWKSFile: c.JWKSFile, PublicKey: c.PublicKey, Secret: c.Secret,
 		Algorithms: c.Algorithms, Issuer: c.Issuer, Audience: c.Audience,
 		UserClaim: c.UserClaim, AppClaim: c.AppClaim, ScopeClaim: c.ScopeClaim, MaxAge: c.MaxAge,
-		PlainIDs: cfg.Log.UserIDs == "plain", Metrics: jwtauth.NewMetrics(reg), Logger: log,
+		PlainIDs: v.plainIDs, Metrics: v.metrics, Logger: v.log,
 	})
 }
 

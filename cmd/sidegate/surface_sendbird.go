@@ -1,30 +1,23 @@
 package main
 
 import (
-	"maps"
-	"slices"
-
-	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/filter/sendbird"
 	"github.com/sidegate/sidegate/filter/server"
 )
 
-// sendbirdSurface makes Sendbird's API for the apps that have it; none if no app
-// has.
-func (s *sidegate) sendbirdSurface(lists *filter.Blocks, users *filter.Users) ([]server.Surface, error) {
-	var apps []sendbird.App
-	for _, name := range slices.Sorted(maps.Keys(s.cfg.Apps)) {
-		app := s.cfg.Apps[name]
+// sendbirdSurface makes Sendbird's API for the apps that have it; nil if none has.
+func (s *sidegate) sendbirdSurface(core services) (server.Surface, error) {
+	opts := sendbird.Options{Lists: core.lists, Users: core.users, Logger: s.log}
+	if err := s.eachApp(func(name string, app config.App) error {
 		if d := app.Dialects.Sendbird; d != nil {
-			apps = append(apps, sendbird.App{Name: name, APITokens: d.APITokens, Rate: d.Rate, KnownUsers: app.KnownUsers})
+			opts.Apps = append(opts.Apps, sendbird.App{
+				Name: name, APITokens: d.APITokens, Rate: d.Rate, KnownUsers: app.KnownUsers,
+			})
 		}
-	}
-	if len(apps) == 0 {
-		return nil, nil
-	}
-	surface, err := sendbird.New(sendbird.Options{Apps: apps, Lists: lists, Users: users, Logger: s.log})
-	if err != nil {
+		return nil
+	}); err != nil || len(opts.Apps) == 0 {
 		return nil, err
 	}
-	return []server.Surface{surface}, nil
+	return sendbird.New(opts)
 }

@@ -179,6 +179,9 @@ func operations() []operation {
 		{border.DoorAPI, "POST", "/v1/apps/{app}/users:batch", "app", func(app, _, mark string) (string, string) {
 			return "/v1/apps/" + url.PathEscape(app) + "/users:batch", `{"put":[{"user":"` + mark + `"}]}`
 		}},
+		{border.DoorAPI, "PUT", "/v1/apps/{app}/rooms/direct", "app", func(app, user, mark string) (string, string) {
+			return "/v1/apps/" + url.PathEscape(app) + "/rooms/direct", fmt.Sprintf(`{"users":[%q,%q],"id":%q}`, user, mark, mark)
+		}},
 		{border.DoorCheck, "GET", "/v1/can-deliver", "app", func(app, user, _ string) (string, string) {
 			return "/v1/can-deliver?" + url.Values{"app": {app}, "sender": {"acme-target"}, "recipient": {user}, "room_type": {"direct"}}.Encode(), ""
 		}},

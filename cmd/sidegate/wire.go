@@ -35,6 +35,8 @@ type sidegate struct {
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
 
+	loops stage // what the surfaces of vendors need besides
+
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
 }
@@ -106,31 +108,35 @@ func (s *sidegate) buildDoors(doors open) error {
 		}
 	}
 	if len(s.cfg.API.Listen) > 0 {
-		lists, err := filter.NewBlocks(filter.BlocksOptions{
-			Store: s.store, Cache: s.cache, Apps: s.cfg.Policies(), Metrics: counts,
-		})
-		if err != nil {
+		if err := s.buildAPI(doors, counts); err != nil {
 			return err
 		}
-		users, err := filter.NewUsers(filter.UsersOptions{Store: s.store, Apps: s.cfg.Policies()})
-		if err != nil {
-			return err
-		}
-		surfaces, err := s.surfaces(lists, users)
-		if err != nil {
-			return err
-		}
-		if s.api, err = server.NewAPI(lists, server.Options{
-			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api, Users: users, Surfaces: surfaces,
-			Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
-		}); err != nil {
-			return err
-		}
-		// Whoever serves the lists keeps house in the database.
-		s.limits = &limits{store: s.store, apps: s.cfg.Apps, log: s.log}
-		s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
 	}
 	return s.buildOps(decide)
+}
+
+// buildAPI makes the listener for block lists, native and in the vendors' forms,
+// and what keeps house in the database: whoever serves the lists does.
+func (s *sidegate) buildAPI(doors open, counts *filter.Metrics) error {
+	core, err := s.newServices(counts)
+	if err != nil {
+		return err
+	}
+	surfaces, err := s.surfaces(core)
+	if err != nil {
+		return err
+	}
+	s.api, err = server.NewAPI(core.lists, server.Options{
+		Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api,
+		Users: core.users, Rooms: core.rooms, Surfaces: surfaces,
+		Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.limits = &limits{store: s.store, apps: s.cfg.Apps, log: s.log}
+	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
+	return nil
 }
 
 func (s *sidegate) buildOps(decide *filter.Filter) error {
@@ -195,6 +201,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.api != nil {
 		doors = append(doors, s.api.Run)
 		upkeep = append(upkeep, s.limits.run, s.sweeper.Run)
+		upkeep = append(upkeep, s.loops...)
 	}
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)

@@ -37,6 +37,9 @@ type Options struct {
 	// Open opens an api listener without Auth to everybody. It is for
 	// development on one's own machine.
 	Open bool
+	// Rooms are the direct rooms whose ids the api listener lets an app set; nil
+	// means that its path is not there.
+	Rooms DirectRooms
 	// Users is the directory that the api listener serves beside the lists; nil
 	// means that its paths are not there.
 	Users UserDirectory
@@ -134,6 +137,9 @@ func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics, surfaces: opts.Surfaces}
 	d.rates = newRates(opts.Rate, opts.Metrics.rateLimited(filter.APINative))
 	d.routes = (&blocks{lists: lists, door: d}).routes()
+	if opts.Rooms != nil {
+		d.routes = append(d.routes, (&rooms{direct: opts.Rooms, door: d}).routes()...)
+	}
 	if opts.Users != nil {
 		d.routes = append(d.routes, (&users{directory: opts.Users, door: d}).routes()...)
 	}

@@ -140,7 +140,8 @@ func TestRoutesAndDocumentAgree(t *testing.T) {
 	d := readDocument()
 	served := map[string]string{}
 	for door, routes := range map[border.Door][]*route{
-		border.DoorCheck: (&checks{}).routes(), border.DoorAPI: append((&blocks{}).routes(), (&users{}).routes()...),
+		border.DoorCheck: (&checks{}).routes(),
+		border.DoorAPI:   slices.Concat((&blocks{}).routes(), (&users{}).routes(), (&rooms{}).routes()),
 	} {
 		for _, r := range routes {
 			for m, h := range r.handlers {

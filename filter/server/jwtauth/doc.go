@@ -20,6 +20,9 @@
 //     differ by [Skew].
 //   - The app comes from a claim. Without one the token is for no app.
 //   - Scopes come from a claim. Without one the token may do nothing.
+//   - A client token of a dialect ([Authenticator.Client]) is held to all of this
+//     but app and scopes: the request names the app, and what such a token may do
+//     is the dialect's to say. It must name a user.
 //
 // # Keys that are fetched
 //
