@@ -94,6 +94,8 @@ func (t *targets) addObject(raw json.RawMessage) error {
 	return t.add("user_id", id)
 }
 
+// add adds an id, which is checked before the lists see it: their refusal would not
+// say whether it is too long or not valid, and the vendor has a code for each.
 func (t *targets) add(name string, raw json.RawMessage) error {
 	id, ok, err := text(raw)
 	if err != nil {
@@ -171,7 +173,7 @@ func member(dec *json.Decoder, members map[string]json.RawMessage) error {
 	return nil
 }
 
-// text decodes a string; ok is false if the value is something else.
+// text decodes a string, refusing what the library would replace; ok is false if the value is something else.
 func text(raw json.RawMessage) (s string, ok bool, err error) {
 	if raw[0] != '"' {
 		return "", false, nil

@@ -15,6 +15,7 @@ type page struct {
 	Next  string `json:"next"`
 }
 
+// blockList is the list of the user of the path.
 func (in request) blockList() filter.ListID {
 	return filter.ListID{App: in.app.name, Kind: cache.KindBlock, Owner: in.user}
 }
@@ -69,7 +70,8 @@ func (s *Surface) unblock(ctx context.Context, in request) (answer, error) {
 	return struct{}{}, nil
 }
 
-// list answers GET.
+// list answers GET. Entries come from the database and profiles after them; who leaves
+// the directory in between is shown with empty fields, as everybody is whom it never had.
 func (s *Surface) list(ctx context.Context, in request) (answer, error) {
 	l, err := parseListing(in.query)
 	if err != nil {
@@ -126,6 +128,7 @@ func (s *Surface) lookup(ctx context.Context, in request, others ...string) (peo
 	return known, nil
 }
 
+// profiles reads users from the directory, in one statement. Nobody is no question.
 func (s *Surface) profiles(ctx context.Context, in request, ids []string) (people, error) {
 	if len(ids) == 0 {
 		return nil, nil

@@ -112,7 +112,8 @@ func faultOf(err error) (f fault, cause error) {
 	return errServer, err
 }
 
-// Fail answers a request that did not come to an end in Serve.
+// Fail answers a request that did not come to an end in Serve. Proxies and clients act
+// on the status of such an answer, so it stays that of HTTP.
 func (s *Surface) Fail(req *fasthttp.RequestCtx, problem border.Problem) {
 	f := fault{message: problem.Detail, status: problem.Status()}
 	switch {
@@ -126,6 +127,8 @@ func (s *Surface) Fail(req *fasthttp.RequestCtx, problem border.Problem) {
 	f.write(&req.Response)
 }
 
+// write answers in the order of the fields that the page shows; clients that compare
+// text have seen it so.
 func (f fault) write(resp *fasthttp.Response) {
 	// Text and numbers can be encoded.
 	_ = write(resp, f.http(), struct {

@@ -70,6 +70,8 @@ func parameters(query []byte) (map[string][]byte, error) {
 	return values, nil
 }
 
+// readWhich reads the direction. Who blocks a user is for servers to know; that is who
+// holds a token.
 func (l *listing) readWhich(values map[string][]byte) error {
 	raw, given := values["list"]
 	if !given {
@@ -86,6 +88,8 @@ func (l *listing) readWhich(values map[string][]byte) error {
 	return nil
 }
 
+// readLimit tells what is no number from a number that is too small or too large,
+// however large it is.
 func (l *listing) readLimit(values map[string][]byte) error {
 	raw, given := values["limit"]
 	if !given {
@@ -153,6 +157,8 @@ type list struct {
 	loose []string
 }
 
+// either is the loose reading if there is one: for what stands beside the value that
+// has two.
 func (l list) either() []string {
 	if l.loose != nil {
 		return l.loose
@@ -185,6 +191,8 @@ func checkIDs(ids []string) error {
 	return nil
 }
 
+// decodeList splits the value as it was sent and decodes its items after, so that an
+// item may hold a comma.
 func decodeList(name string, raw []byte) (l list, err error) {
 	if len(raw) == 0 {
 		return l, nil

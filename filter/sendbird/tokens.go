@@ -12,6 +12,8 @@ type tokens struct {
 	apps   []*tenant
 }
 
+// add makes a token name an app. That one token names two, the configuration has
+// refused before; here it would mix their lists.
 func (t *tokens) add(token string, app *tenant) error {
 	if token == "" {
 		return errors.New("an api token is empty")
