@@ -22,7 +22,8 @@ create function sidegate.import_lines(
   in_app text, kinds text[], owners text[], targets text[], created timestamptz[], expires timestamptz[],
   notes text[], modes boolean[], in_actor text, in_how text) returns json
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set lock_timeout = '900ms' set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+set lock_timeout = '900ms' set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set enable_sort = off as $$
 declare
   at       timestamptz := clock_timestamp();
   cap      int := coalesce((select a.max_entries from sidegate.app a where a.app = in_app), 3000);
@@ -36,26 +37,28 @@ begin
     perform sidegate.lock_lists(in_app, kinds, owners);
     -- Read under the locks, as in edit.
     at := clock_timestamp();
-    for l in
-      select distinct b.kind, b.owner from unnest(kinds, owners) t(kind, owner) join sidegate.block b
-          on (b.app, b.kind, b.owner_hash, b.owner) = (in_app, t.kind, sidegate.owner_hash(t.owner), t.owner)
-       where b.expires_at <= at
-    loop
+    for l in select distinct t.kind, t.owner from unnest(kinds, owners) t(kind, owner) loop
       perform sidegate.end_expired(in_app, l.kind, l.owner, at);
     end loop;
   end if;
 
   select coalesce(array_agg(
-           case when t.mode is not null then case when coalesce(o.allowlist, false) = t.mode then '=' else 'u' end
+           case when t.mode = coalesce((select o.allowlist from sidegate.owner o
+                  where (o.app, o.kind, o.owner_hash, o.owner) = (in_app, 'block', sidegate.owner_hash(t.owner), t.owner)
+                    and t.mode is not null), false) then '='
+                when t.mode is not null then 'u'
                 when b.target is null then 'c'
                 when coalesce(b.expires_at, 'infinity') <> t.expires or coalesce(b.note, '') <> t.note then 'u'
                 else '=' end order by t.n), '{}') into outcomes
     from unnest(kinds, owners, targets, expires, notes, modes) with ordinality t(kind, owner, target, expires, note, mode, n)
-    left join sidegate.block b
-      on (b.app, b.kind, b.owner_hash, b.owner, b.target) = (in_app, t.kind, sidegate.owner_hash(t.owner), t.owner, t.target)
-     and (b.expires_at is null or b.expires_at > at)
-    left join sidegate.owner o
-      on (o.app, o.kind, o.owner_hash, o.owner) = (in_app, 'block', sidegate.owner_hash(t.owner), t.owner) and t.mode is not null;
+    -- The first entry from there on, in the order of the primary key. Asked for by
+    -- equality, an entry may be looked for by target, among all who have that one.
+    left join lateral (
+      select e.owner, e.target, e.expires_at, e.note from sidegate.block e
+       where e.app = in_app and e.kind = t.kind
+         and (e.owner_hash, e.owner, e.target) >= (sidegate.owner_hash(t.owner), t.owner, t.target)
+       order by e.app, e.kind, e.owner_hash, e.owner, e.target limit 1) b
+      on (b.owner, b.target) = (t.owner, t.target) and (b.expires_at is null or b.expires_at > at);
 
   for l in
     select t.kind, t.owner, sidegate.owner_hash(t.owner) as hash, count(*)::int as n
@@ -100,7 +103,7 @@ end $$;
 -- Makes the headers of lists and locks them, as every statement that writes
 -- several lists does: the table, then what is new, then all, in order.
 create function sidegate.lock_lists(in_app text, kinds text[], owners text[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   l record;
 begin
@@ -127,7 +130,8 @@ end $$;
 create function sidegate.import_changes(
   in_app text, kinds text[], owners text[], targets text[], expires timestamptz[],
   notes text[], modes boolean[], outcomes text[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
 declare
   l    record;
   was  bigint;
@@ -137,8 +141,12 @@ begin
      set expires_at = case when t.expires is null then b.expires_at else nullif(t.expires, 'infinity') end,
          note = case when t.note is null then b.note else nullif(t.note, '') end
     from unnest(kinds, owners, targets, expires, notes, outcomes) t(kind, owner, target, expires, note, outcome)
-   where (b.app, b.kind, b.owner_hash, b.owner, b.target) = (in_app, t.kind, sidegate.owner_hash(t.owner), t.owner, t.target)
-     and t.outcome = 'u';
+   cross join lateral (
+      select e.ctid, e.owner, e.target from sidegate.block e
+       where e.app = in_app and e.kind = t.kind
+         and (e.owner_hash, e.owner, e.target) >= (sidegate.owner_hash(t.owner), t.owner, t.target)
+       order by e.app, e.kind, e.owner_hash, e.owner, e.target limit 1) e
+   where t.outcome = 'u' and (e.owner, e.target) = (t.owner, t.target) and b.ctid = e.ctid;
   for l in
     select t.owner, sidegate.owner_hash(t.owner) as hash, t.mode
       from unnest(owners, modes, outcomes) t(owner, mode, outcome) where t.mode is not null and t.outcome = 'u'
