@@ -25,6 +25,8 @@ type grammar struct {
 	Block   blockCmd   `cmd:"" help:"Put somebody on a user's block list."`
 	Unblock unblockCmd `cmd:"" help:"Take somebody off a user's block list."`
 	List    listCmd    `cmd:"" help:"Show a user's block list, newest first."`
+	Import  importCmd  `cmd:"" help:"Put the lines of a file on the lists of an app."`
+	Export  exportCmd  `cmd:"" help:"Write all lists of an app to a file."`
 
 	Status      statusCmd      `cmd:"" help:"Show the state of a running sidegate: feed, memory, listeners."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a probe of a running sidegate; for containers without curl."`

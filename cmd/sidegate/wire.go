@@ -112,8 +112,12 @@ func (s *sidegate) buildDoors(doors open) error {
 		if err != nil {
 			return err
 		}
+		moves, err := filter.NewTransfer(filter.TransferOptions{Store: s.store, Apps: s.cfg.Policies(), Metrics: counts})
+		if err != nil {
+			return err
+		}
 		if s.api, err = server.NewAPI(lists, server.Options{
-			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api,
+			Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api, Transfers: moves,
 			Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
 		}); err != nil {
 			return err
