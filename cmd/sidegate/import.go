@@ -180,9 +180,9 @@ func (c *importCmd) tell(p *program, r *importReport, took time.Duration) {
 	for _, e := range r.Errors {
 		_, _ = fmt.Fprintf(p.stderr, "line %d: %s (%s)\n", e.Line, printable(e.Detail), printable(e.Code))
 	}
-	what := "stored"
+	what := "read"
 	if c.DryRun {
-		what = "checked, none stored"
+		what = "checked and not stored"
 	}
 	seconds := max(took.Seconds(), 0.001)
 	p.say("%d lines %s in %s (%.0f lines/s): %d created, %d updated, %d unchanged, %d failed.", r.Lines, what,

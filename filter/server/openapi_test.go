@@ -140,7 +140,7 @@ func TestRoutesAndDocumentAgree(t *testing.T) {
 	d := readDocument()
 	served := map[string]string{}
 	for door, routes := range map[border.Door][]*route{
-		border.DoorCheck: (&checks{}).routes(), border.DoorAPI: (&blocks{}).routes(),
+		border.DoorCheck: (&checks{}).routes(), border.DoorAPI: append((&blocks{}).routes(), (&transfers{}).routes()...),
 	} {
 		for _, r := range routes {
 			for m, h := range r.handlers {
