@@ -215,8 +215,6 @@ type reported struct {
 	cause error
 }
 
-func (r *reported) Unwrap() error { return r.cause }
-
 // export answers all lists of an app. fasthttp asks for the body piece by piece
 // in the goroutine of the connection, which this takes from the store.
 func (t *transfers) export(ctx *fasthttp.RequestCtx, in input) error {
