@@ -109,6 +109,8 @@ func (r *csvReader) readRow() (number int, err error) {
 		}
 		r.row = append(append(r.row, '\n'), line...)
 	}
+	// Within quotes a carriage return is part of the text, at the end of a row not.
+	r.row = bytes.TrimSuffix(r.row, []byte("\r"))
 	return number, r.split()
 }
 

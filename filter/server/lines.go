@@ -30,7 +30,7 @@ func newLineSplitter(body io.Reader) *lineSplitter {
 
 var errLongLine = filter.Errorf(filter.CodeInvalidLine, "the line has more than %d bytes", maxLine)
 
-// next returns the next line without its end. A line that is too long is skipped
+// next returns the next line without its line feed. A line that is too long is skipped
 // and is an error of its own. A last line without an end counts only if the body
 // has ended where it should: what a lost connection leaves of a line can be
 // another line that is valid.
@@ -53,7 +53,7 @@ func (s *lineSplitter) next() ([]byte, error) {
 	if s.number == 1 {
 		line = bytes.TrimPrefix(line, []byte("\ufeff")) // spreadsheets write it
 	}
-	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+	line = bytes.TrimSuffix(line, []byte("\n"))
 	if tooLong || len(line) > maxLine {
 		return nil, errLongLine
 	}
