@@ -36,9 +36,10 @@ func (f *fixture) after(statements ...string) {
 }
 
 const (
-	denied  = "42501"
-	anEdit  = `select sidegate.edit('default', 'block', 'bob', '{alice}', '{null}', '{""}', '{t}', '{}', 'x', 'y')`
-	anEntry = `insert into sidegate.block (app, owner, target) values ('default', 'bob', 'carl')`
+	denied   = "42501"
+	anEdit   = `select sidegate.edit('default', 'block', 'bob', '{alice}', '{null}', '{""}', '{t}', '{}', 'x', 'y')`
+	anImport = `select sidegate.import_lines('default', '{block}', '{bob}', '{dora}', '{null}', '{null}', '{null}', '{null}', 'y', 'lists')`
+	anEntry  = `insert into sidegate.block (app, owner, target) values ('default', 'bob', 'carl')`
 )
 
 func TestRoleThatWrites(t *testing.T) {
@@ -47,6 +48,7 @@ func TestRoleThatWrites(t *testing.T) {
 	w := f.as("sidegate_write")
 	w.exec(anEdit)
 	w.exec(`select sidegate.set_allowlist_mode('default', 'bob', true), sidegate.set_limit('default', 10), sidegate.expire(1), sidegate.trim('1 h', 1), sidegate.repair('default', 'block', 'bob')`)
+	w.exec(anImport)
 	w.refused(denied, anEntry)
 	for _, table := range []string{"meta", "app", "owner", "block", "change", "history", "room", "directory", "nonce"} {
 		w.refused(denied, `select from sidegate.`+table)
@@ -54,6 +56,7 @@ func TestRoleThatWrites(t *testing.T) {
 	}
 	w.refused(denied, `select sidegate.page('default', 'block', 0, 1)`)
 	w.refused(denied, `select sidegate.grant_roles()`)
+	w.refused(denied, `select sidegate.lock_lists('default', '{block}', '{bob}')`)
 }
 
 func TestRoleThatWritesSQL(t *testing.T) {
@@ -70,6 +73,7 @@ func TestRoleThatWritesSQL(t *testing.T) {
 		t.Errorf("not followed: %+v", l)
 	}
 	s.refused(denied, anEdit)
+	s.refused(denied, anImport)
 	s.refused(denied, `truncate sidegate.block`)
 	s.refused(denied, `update sidegate.block set target = 'x'`)
 	s.refused(denied, `select sidegate.end_expired('a', 'b', 'c', now())`)
@@ -88,6 +92,7 @@ func TestRoleThatReads(t *testing.T) {
 	}
 	r.refused(denied, `select from sidegate.nonce`)
 	r.refused(denied, anEdit)
+	r.refused(denied, anImport)
 	r.refused(denied, anEntry)
 }
 
