@@ -6,7 +6,7 @@
 // which they are asked; the first that matches decides. [Blocks] is the service
 // behind every door by which people edit lists: it checks what came in, has a
 // [BlockStore] write it and brings the change to the local cache before it
-// answers.
+// answers. [Transfer] moves the lists of a whole app in and out, line by line.
 //
 // # What must hold
 //

@@ -276,7 +276,7 @@ func exportFormat(accept []byte) (csv bool, err error) {
 // exportBody is the body of an export.
 type exportBody struct {
 	door   *door
-	ctx    context.Context //nolint:containedctx // a reader is handed no context; this is the one of the request
+	ctx    context.Context // fasthttp hands a reader none
 	conn   *conn
 	reader filter.RecordReader
 	csv    bool

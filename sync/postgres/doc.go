@@ -1,6 +1,6 @@
 // Package postgres is the store: every line of SQL that sidegate runs is here
-// or in the folder migrations. It writes lists ([Store.Edit]), reads them
-// ([Store.List], [Store.Load]), serves the change feed ([Store.Poll]) and keeps
+// or in the folder migrations. It writes lists ([Store.Edit], [Store.Import]),
+// reads them ([Store.List], [Store.Load], [Store.Export]), serves the change feed ([Store.Poll]) and keeps
 // house ([Sweeper]). Writes and feed are in one package because one argument
 // covers both.
 //
