@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 
@@ -53,10 +54,8 @@ func (r *csvReader) Next() (filter.Record, int, error) {
 // the error ends the import.
 func (r *csvReader) readHeader() error {
 	_, err := r.readRow()
-	if err == io.EOF {
-		return err
-	}
-	if wrong, ok := err.(*filter.Error); ok {
+	var wrong *filter.Error
+	if errors.As(err, &wrong) {
 		return border.Problemf(border.CodeInvalidParameter, "the header of the CSV: %s", wrong.Detail)
 	}
 	if err != nil {
@@ -99,9 +98,9 @@ func (r *csvReader) readRow() (number int, err error) {
 	for bytes.Count(r.row, []byte(`"`))%2 == 1 {
 		line, err = r.lines.next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return number, filter.Errorf(filter.CodeInvalidLine, "a quoted field has no end")
-		case err == error(errLongLine) || err == nil && len(r.row)+len(line) >= maxLine:
+		case errors.Is(err, errLongLine) || err == nil && len(r.row)+len(line) >= maxLine:
 			return number, filter.Errorf(filter.CodeInvalidLine,
 				"a quoted field has no end within %d bytes; lines %d to %d are left out", maxLine, number, r.lines.number)
 		case err != nil:

@@ -43,7 +43,7 @@ func (s *lineSplitter) next() ([]byte, error) {
 		tooLong = true
 		line, err = s.in.ReadSlice('\n')
 	}
-	if err == io.EOF && len(line) > 0 {
+	if errors.Is(err, io.EOF) && len(line) > 0 {
 		err = nil
 	}
 	if err != nil {
