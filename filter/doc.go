@@ -7,6 +7,7 @@
 // behind every door by which people edit lists: it checks what came in, has a
 // [BlockStore] write it and brings the change to the local cache before it
 // answers. [Users] is the same for the directory of users, which decides nothing.
+// [Transfer] moves the lists of a whole app in and out, line by line.
 //
 // # What must hold
 //

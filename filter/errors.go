@@ -25,6 +25,11 @@ const (
 	CodeDirectoryReadOnly Code = "directory_read_only"
 	CodeStoreUnavailable  Code = "store_unavailable"
 	CodeOutcomeUnknown    Code = "outcome_unknown"
+	CodeTooLarge          Code = "too_large"
+
+	// Only of single lines of an import.
+	CodeInvalidLine      Code = "invalid_line"
+	CodeInvalidCreatedAt Code = "invalid_created_at"
 )
 
 // Error is an error that a client may see. Code and Detail are for the client;

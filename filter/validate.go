@@ -49,10 +49,12 @@ func (e *Edit) locate(err error, part string, i int) error {
 
 func (b *Blocks) checkApp(app string) error {
 	if _, ok := b.apps[app]; !ok {
-		return Errorf(CodeUnknownApp, "the app is not configured")
+		return errUnknownApp()
 	}
 	return nil
 }
+
+func errUnknownApp() *Error { return Errorf(CodeUnknownApp, "the app is not configured") }
 
 func (b *Blocks) checkList(list ListID) error {
 	if err := b.checkApp(list.App); err != nil {

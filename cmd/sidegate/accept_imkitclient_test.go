@@ -77,8 +77,8 @@ func (c imkitClient) call(method, path string) answer {
 	return c.imkit(method, path, "", c.header...)
 }
 
-// imkitRow is what a client reads of a row. Pointers tell what was not there.
-type imkitRow struct {
+// statusRow is what a client reads of a row. Pointers tell what was not there.
+type statusRow struct {
 	AppID   *string
 	Blockee *struct {
 		Key       *string `json:"_id"`
@@ -96,7 +96,7 @@ type imkitRow struct {
 var imkitTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
 
 // check complains about a row that a client could not read.
-func (r *imkitRow) check(t *testing.T, of string) {
+func (r *statusRow) check(t *testing.T, of string) {
 	t.Helper()
 	if r.Blockee == nil || r.Blockee.Key == nil || r.Blockee.AvatarURL == nil || r.Blockee.Nickname == nil || r.Blockee.ID == nil ||
 		r.Blockee.LastLogin == nil || r.CreatedAt == nil || r.UpdatedAt == nil || *r.Blockee.Key != *r.Blockee.ID {
@@ -108,12 +108,12 @@ func (r *imkitRow) check(t *testing.T, of string) {
 }
 
 // one reads the answer to block or unblock, whose room is a text.
-func (a answer) one(t *testing.T) (row imkitRow, room string) {
+func (a answer) one(t *testing.T) (row statusRow, room string) {
 	t.Helper()
 	var body struct {
 		RC     *int
 		RM     string
-		Result *imkitRow
+		Result *statusRow
 	}
 	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != 200 || body.RC == nil || *body.RC != 0 || body.RM != "OK" || body.Result == nil {
 		t.Fatalf("%v, %v", a, err)
@@ -135,12 +135,12 @@ type imkitRoom struct {
 }
 
 // many reads the answer to a list, whose rooms are objects and which has no appID.
-func (a answer) many(t *testing.T) (rows []imkitRow, rooms []imkitRoom) {
+func (a answer) many(t *testing.T) (rows []statusRow, rooms []imkitRoom) {
 	t.Helper()
 	var body struct {
 		RC     *int
 		RM     string
-		Result *struct{ Data *[]imkitRow }
+		Result *struct{ Data *[]statusRow }
 	}
 	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != 200 || body.RC == nil || *body.RC != 0 || body.RM != "OK" ||
 		body.Result == nil || body.Result.Data == nil {
@@ -157,7 +157,7 @@ func (a answer) many(t *testing.T) (rows []imkitRow, rooms []imkitRoom) {
 	return *body.Result.Data, rooms
 }
 
-func blockees(rows []imkitRow) (ids []string) {
+func blockees(rows []statusRow) (ids []string) {
 	for _, r := range rows {
 		ids = append(ids, *r.Blockee.ID)
 	}

@@ -26,6 +26,8 @@ type grammar struct {
 	Unblock unblockCmd `cmd:"" help:"Take somebody off a user's block list."`
 	List    listCmd    `cmd:"" help:"Show a user's block list, newest first."`
 	Users   usersCmd   `cmd:"" help:"Keep the directory of users: put, get, delete, import."`
+	Import  importCmd  `cmd:"" help:"Put the lines of a file on the lists of an app."`
+	Export  exportCmd  `cmd:"" help:"Write all lists of an app to a file."`
 
 	Status      statusCmd      `cmd:"" help:"Show the state of a running sidegate: feed, memory, listeners."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a probe of a running sidegate; for containers without curl."`

@@ -117,6 +117,37 @@ func (c *client) request(ctx context.Context, r call) (*http.Request, error) {
 	return req, nil
 }
 
+// stream sends a request whose body, or answer, is as long as it likes: nothing
+// bounds it but ctx. The caller closes the body of the answer, which is one of
+// success; errors are those of do.
+func (c *client) stream(ctx context.Context, r call, body io.Reader, header http.Header) (*http.Response, error) {
+	req, err := c.request(ctx, r)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	if body != nil {
+		req.Body, req.ContentLength = io.NopCloser(body), -1
+	}
+	patient := *c.http
+	patient.Timeout = 0
+	resp, err := patient.Do(req)
+	if err != nil {
+		return nil, unreachableError{fmt.Errorf("no sidegate answers at %s: %w", c.shown, cause(err))}
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, unreachableError{fmt.Errorf("read the answer of %s: %w", c.shown, err)}
+	}
+	return nil, c.refusal(resp, text)
+}
+
 // cause strips the URL, which holds user ids, from an error of net/http.
 func cause(err error) error {
 	var wrapped *url.Error
@@ -133,6 +164,8 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Code   string `json:"code"`
+	// Report says how far an import came.
+	Report *importReport `json:"report"`
 }
 
 // refusal reads an answer that is no success. One without a code comes from

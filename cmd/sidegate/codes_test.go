@@ -62,6 +62,13 @@ var provocations = map[border.Code]func(s *scene) answer{
 	"block_not_found":    func(s *scene) answer { return s.api("DELETE", "/blocks/nobody", "") },
 	"user_not_found":     func(s *scene) answer { return s.api("GET", "", "") },
 	"method_not_allowed": func(s *scene) answer { return s.whole.ask("PATCH", border.DoorCheck, "/v1/can-deliver", "") },
+	"not_acceptable": func(s *scene) answer {
+		return s.whole.ask("GET", border.DoorAPI, "/v1/apps/acme/export", "", "Authorization", "Bearer root", "Accept", "image/png")
+	},
+	"import_refused": func(s *scene) answer {
+		return s.whole.ask("POST", border.DoorAPI, "/v1/apps/acme/import?atomic=1", `{"owner":"a","target":"a"}`,
+			"Authorization", "Bearer root", "Content-Type", "application/x-ndjson")
+	},
 	"request_timeout": func(s *scene) answer {
 		url := s.listener(faulty{}, server.Options{ReadTimeout: 50 * time.Millisecond})
 		return rawAnswer(s.t, url, "GET /v1/ap")

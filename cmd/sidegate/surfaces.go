@@ -14,6 +14,7 @@ type services struct {
 	lists *filter.Blocks
 	users *filter.Users
 	rooms *filter.DirectRooms
+	moves *filter.Transfer
 }
 
 func (s *sidegate) newServices(counts *filter.Metrics) (core services, err error) {
@@ -25,7 +26,10 @@ func (s *sidegate) newServices(counts *filter.Metrics) (core services, err error
 	if core.users, err = filter.NewUsers(filter.UsersOptions{Store: s.store, Apps: apps}); err != nil {
 		return services{}, err
 	}
-	core.rooms, err = filter.NewDirectRooms(filter.DirectRoomsOptions{Store: s.store, Apps: apps})
+	if core.rooms, err = filter.NewDirectRooms(filter.DirectRoomsOptions{Store: s.store, Apps: apps}); err != nil {
+		return services{}, err
+	}
+	core.moves, err = filter.NewTransfer(filter.TransferOptions{Store: s.store, Apps: apps, Metrics: counts})
 	return core, err
 }
 

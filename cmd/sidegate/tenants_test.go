@@ -145,6 +145,14 @@ type operation struct {
 	fill func(app, user, mark string) (target, body string)
 }
 
+// headers are those that a request of its kind must have.
+func (o operation) headers() []string {
+	if strings.HasSuffix(o.pattern, "/import") {
+		return []string{"Content-Type", "application/x-ndjson"}
+	}
+	return nil
+}
+
 func listOf(app, user string) string {
 	return "/v1/apps/" + url.PathEscape(app) + "/users/" + url.PathEscape(user)
 }
@@ -181,6 +189,12 @@ func operations() []operation {
 		}},
 		{border.DoorAPI, "PUT", "/v1/apps/{app}/rooms/direct", "app", func(app, user, mark string) (string, string) {
 			return "/v1/apps/" + url.PathEscape(app) + "/rooms/direct", fmt.Sprintf(`{"users":[%q,%q],"id":%q}`, user, mark, mark)
+		}},
+		{border.DoorAPI, "GET", "/v1/apps/{app}/export", "app", func(app, _, _ string) (string, string) {
+			return "/v1/apps/" + app + "/export", ""
+		}},
+		{border.DoorAPI, "POST", "/v1/apps/{app}/import", "app", func(app, user, mark string) (string, string) {
+			return "/v1/apps/" + app + "/import", `{"owner":"` + user + `","target":"` + mark + `"}`
 		}},
 		{border.DoorCheck, "GET", "/v1/can-deliver", "app", func(app, user, _ string) (string, string) {
 			return "/v1/can-deliver?" + url.Values{"app": {app}, "sender": {"acme-target"}, "recipient": {user}, "room_type": {"direct"}}.Encode(), ""
@@ -266,7 +280,7 @@ func TestTenants(t *testing.T) {
 				for _, user := range []string{"bob", "alice"} {
 					mark := fmt.Sprintf("%s-mark-%d-%d-%s", app, i, j, user)
 					target, body := o.fill(app, user, mark)
-					a := s.ask(o.method, o.door, target, body, c.headers()...)
+					a := s.ask(o.method, o.door, target, body, append(c.headers(), o.headers()...)...)
 					want := oracle(c, o, app, user)
 					what := fmt.Sprintf("%s: %s %s of %s", c.name, o.method, target, app)
 					if want == 0 {

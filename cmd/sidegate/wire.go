@@ -128,7 +128,7 @@ func (s *sidegate) buildAPI(doors open, counts *filter.Metrics) error {
 	}
 	s.api, err = server.NewAPI(core.lists, server.Options{
 		Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api,
-		Users: core.users, Rooms: core.rooms, Surfaces: surfaces,
+		Users: core.users, Rooms: core.rooms, Transfers: core.moves, Surfaces: surfaces,
 		Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
 	})
 	if err != nil {

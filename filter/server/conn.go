@@ -24,6 +24,10 @@ type conn struct {
 	// kernel answer those bytes with a reset, and a reset destroys the answer
 	// before the client has read it.
 	linger bool
+	// released is closed when a handler that took the connection over has let
+	// go of it; hijacked says that fasthttp has handed it over.
+	released chan struct{}
+	hijacked bool
 }
 
 const (
@@ -81,6 +85,7 @@ func hangUp(ctx *fasthttp.RequestCtx) {
 // before the first byte of its first request; conn.spoke tells the difference.
 func trackState(nc net.Conn, state fasthttp.ConnState) {
 	if c, ok := nc.(*conn); ok {
-		c.active.Store(state == fasthttp.StateActive)
+		c.hijacked = state == fasthttp.StateHijacked
+		c.active.Store(state == fasthttp.StateActive || c.hijacked)
 	}
 }

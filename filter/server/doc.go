@@ -11,7 +11,9 @@
 //     carries ids is split at its slashes first and decoded after, so that an id
 //     may hold a slash; nothing is ever matched in decoded form.
 //   - Bodies have a known length: chunked ones are refused and the connection is
-//     closed. A limit holds per route, before a byte of the body is read.
+//     closed. A limit holds per route, before a byte of the body is read. An
+//     import alone has no limit and may be chunked: it is read while it arrives,
+//     at a pace that the client must keep, and ends its connection (takeover.go).
 //   - Who may do what is settled before anything is looked up, by scopes that open
 //     a route and by the app and owner in its path. Refusals have one text, so
 //     that they tell nothing about what is behind them.
@@ -30,7 +32,7 @@
 // # Concurrency and shutdown
 //
 // Constructors start nothing. [Listener.Run] owns the accept loops and one
-// goroutine for each connection. When its context ends it stops accepting, lets
+// goroutine for each connection, and waits for those that an import adds. When its context ends it stops accepting, lets
 // requests under way finish with "Connection: close", closes idle connections,
 // and after [Options.DrainTimeout] cancels what is left and closes the rest; it
 // returns when every goroutine has ended.

@@ -30,6 +30,8 @@ type door struct {
 	// the first connection is accepted, and cancelled when draining is over.
 	base     context.Context
 	draining atomic.Bool
+
+	streamTimeout time.Duration // for each 64 kB of what has no limit
 }
 
 // serve answers one request. It is the handler of fasthttp, which does not
@@ -39,7 +41,7 @@ func (d *door) serve(ctx *fasthttp.RequestCtx) {
 	if d.draining.Load() {
 		ctx.SetConnectionClose()
 	}
-	if d.metrics != nil {
+	if d.metrics != nil && !ctx.Hijacked() { // it is counted when it ends
 		d.metrics.observe(label, methodOf(&ctx.Request.Header), ctx.Response.StatusCode(), time.Since(ctx.Time()))
 	}
 }
@@ -76,18 +78,24 @@ func panicError(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack
 
 func (d *door) handle(ctx *fasthttp.RequestCtx) (*route, error) {
 	header := &ctx.Request.Header
-	if err := checkFraming(header.RawHeaders()); err != nil {
-		hangUp(ctx)
-		return nil, err
-	}
 	target := header.RequestURI()
-	if bytes.IndexByte(target, '#') >= 0 {
-		return nil, border.Problemf(border.CodeBadRequest, "a request target has no fragment; write # as %%23")
-	}
 	var in input
 	var path []byte
 	path, in.query = splitTarget(target)
 	r := d.match(path, &in.ids)
+	streams := r.streamsBody(header)
+	if streams {
+		// Until a handler takes over, its body stands in the way of whatever
+		// comes behind.
+		hangUp(ctx)
+	}
+	if err := checkFraming(header.RawHeaders(), streams); err != nil {
+		hangUp(ctx)
+		return nil, err
+	}
+	if bytes.IndexByte(target, '#') >= 0 {
+		return nil, border.Problemf(border.CodeBadRequest, "a request target has no fragment; write # as %%23")
+	}
 	if r == nil {
 		return nil, border.NoSuchPath(d.name, string(path))
 	}

@@ -19,14 +19,15 @@ import (
 var transferEncoding = []byte("transfer-encoding:")
 
 // checkFraming looks at the header lines as they were sent, since parsing has
-// joined folded ones and, of an empty chunked body, left no trace.
-func checkFraming(raw []byte) error {
+// joined folded ones and, of an empty chunked body, left no trace. Only a body
+// that is streamed may be chunked.
+func checkFraming(raw []byte, streamed bool) error {
 	for len(raw) > 0 {
 		switch raw[0] {
 		case ' ', '\t':
 			return border.Problemf(border.CodeBadRequest, "a header line is folded over two; send it as one")
 		case 't', 'T':
-			if len(raw) > len(transferEncoding) && bytes.EqualFold(raw[:len(transferEncoding)], transferEncoding) {
+			if !streamed && len(raw) > len(transferEncoding) && bytes.EqualFold(raw[:len(transferEncoding)], transferEncoding) {
 				return errChunked()
 			}
 		}
@@ -76,7 +77,12 @@ func isJSON(contentType []byte) bool {
 
 // limits sets how much of a body is read, before any of it is.
 func (d *door) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	path, _ := splitTarget(h.RequestURI())
+	r := d.match(path, new(ids))
 	switch n := h.ContentLength(); {
+	case r.streamsBody(h):
+		withoutBody(h)
+		return fasthttp.RequestConfig{}
 	case n == -1:
 		// Chunked, to be refused whatever it holds: read as little as
 		// fasthttp allows, where 0 would mean its default of 4 MB.
@@ -84,11 +90,10 @@ func (d *door) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	case n <= 0:
 		return fasthttp.RequestConfig{}
 	}
-	path, _ := splitTarget(h.RequestURI())
 	if d.surfaceOf(path) != nil {
 		return fasthttp.RequestConfig{MaxRequestBodySize: listLimit}
 	}
-	if r := d.match(path, new(ids)); r != nil {
+	if r != nil {
 		return fasthttp.RequestConfig{MaxRequestBodySize: r.limit}
 	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: strayLimit}

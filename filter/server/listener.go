@@ -62,6 +62,12 @@ type Options struct {
 	// to be longer than clients and proxies keep theirs, or they send
 	// requests into connections that are being closed. Default 60 s.
 	IdleTimeout time.Duration
+	// StreamTimeout is how long each 64 kB of an import may take to arrive,
+	// and a client to read as much of an export. Default 30 s.
+	StreamTimeout time.Duration
+	// Transfers moves the lists of whole apps through the api listener; nil
+	// leaves its routes out.
+	Transfers Transfers
 	// DrainTimeout is how long requests under way may take once the context
 	// of Run has ended. Default 5 s.
 	DrainTimeout time.Duration
@@ -78,6 +84,7 @@ func (o *Options) setDefaults() error {
 		{&o.ReadTimeout, 5 * time.Second},
 		{&o.WriteTimeout, 5 * time.Second},
 		{&o.IdleTimeout, 60 * time.Second},
+		{&o.StreamTimeout, 30 * time.Second},
 		{&o.DrainTimeout, 5 * time.Second},
 	} {
 		if *d.value < 0 {
@@ -143,6 +150,9 @@ func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 	if opts.Users != nil {
 		d.routes = append(d.routes, (&users{directory: opts.Users, door: d}).routes()...)
 	}
+	if opts.Transfers != nil {
+		d.routes = append(d.routes, (&transfers{all: opts.Transfers, door: d}).routes()...)
+	}
 	if d.metrics != nil {
 		d.metrics.announce(d.routes)
 	}
@@ -153,7 +163,7 @@ func newListener(d *door, opts Options) (*Listener, error) {
 	if err := opts.setDefaults(); err != nil {
 		return nil, fmt.Errorf("server: %s listener: %w", d.name, err)
 	}
-	d.log, d.base = opts.Logger, context.Background()
+	d.log, d.base, d.streamTimeout = opts.Logger, context.Background(), opts.StreamTimeout
 	d.routes = append(d.routes, describe())
 	l := &Listener{opts: opts, door: d, open: make(map[*conn]struct{})}
 	l.server = &fasthttp.Server{

@@ -141,7 +141,7 @@ func TestRoutesAndDocumentAgree(t *testing.T) {
 	served := map[string]string{}
 	for door, routes := range map[border.Door][]*route{
 		border.DoorCheck: (&checks{}).routes(),
-		border.DoorAPI:   slices.Concat((&blocks{}).routes(), (&users{}).routes(), (&rooms{}).routes()),
+		border.DoorAPI:   slices.Concat((&blocks{}).routes(), (&users{}).routes(), (&rooms{}).routes(), (&transfers{}).routes()),
 	} {
 		for _, r := range routes {
 			for m, h := range r.handlers {

@@ -46,7 +46,10 @@ func writeProblem(resp *fasthttp.Response, p border.Problem) {
 // what the log must have, nil if the client's mistake is all there is to it.
 func problemOf(err error) (p border.Problem, cause error) {
 	var known *filter.Error
+	var both *reported
 	switch {
+	case errors.As(err, &both):
+		return both.Problem, both.cause
 	case errors.As(err, &p):
 		return p, nil
 	case errors.As(err, &known):

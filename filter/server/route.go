@@ -27,6 +27,7 @@ type route struct {
 	limit    int          // the most bytes a body may have
 	open     border.Scope // the scopes of which each opens it
 	public   bool         // no credential is asked for
+	streams  bool         // the body of a POST has no limit; its handler takes over
 	handlers [methods]handler
 	allow    string // the methods, for 405
 }
@@ -109,6 +110,12 @@ func newRoute(pattern string, limit int, handlers [methods]handler) *route {
 func (r *route) alsoFor(scopes border.Scope) *route {
 	r.open |= scopes
 	return r
+}
+
+// streamsBody reports whether a request has a body that its handler reads while
+// it arrives.
+func (r *route) streamsBody(h *fasthttp.RequestHeader) bool {
+	return r != nil && r.streams && methodOf(h) == methodPost
 }
 
 // label names the route in metrics and logs; paths themselves hold user ids.

@@ -94,6 +94,9 @@ func (l *Listener) serve(c *conn) {
 	// Its error is the client's doing, such as a reset, and was answered where
 	// that was possible.
 	_ = l.server.ServeConn(c)
+	if c.hijacked {
+		<-c.released
+	}
 }
 
 // refuseTime bounds the write of a refusal; it holds up the accept loop.

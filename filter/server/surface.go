@@ -51,7 +51,7 @@ func (d *door) serveSurface(s Surface, ctx *fasthttp.RequestCtx) (label string) 
 			s.Fail(ctx, border.Internal())
 		}
 	}()
-	if err := checkFraming(ctx.Request.Header.RawHeaders()); err != nil {
+	if err := checkFraming(ctx.Request.Header.RawHeaders(), false); err != nil {
 		hangUp(ctx)
 		problem, _ := problemOf(err)
 		s.Fail(ctx, problem)

@@ -21,6 +21,8 @@ const (
 	CodeNotFound             Code = "not_found"
 	CodeWrongListener        Code = "wrong_listener"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
+	CodeNotAcceptable        Code = "not_acceptable"
+	CodeImportRefused        Code = "import_refused"
 	CodeRequestTimeout       Code = "request_timeout"
 	CodeLengthRequired       Code = "length_required"
 	CodeTooLarge             Code = "too_large"
@@ -71,6 +73,7 @@ var kinds = map[Code]kind{
 	"user_not_found":  {404, "The directory does not hold the user", false},
 
 	CodeMethodNotAllowed: {405, "The path does not take this method", false},
+	CodeNotAcceptable:    {406, "There is no answer of a type that is accepted", false},
 	CodeRequestTimeout:   {408, "The request did not arrive in time", false},
 
 	"limit_exceeded":      {409, "The list is full; nothing was stored", false},
@@ -79,7 +82,8 @@ var kinds = map[Code]kind{
 	CodeLengthRequired: {411, "Chunked bodies are refused; a length is required", false},
 	CodeTooLarge:       {413, "The body is too large", false},
 
-	CodeUnsupportedMediaType: {415, "The body must be application/json", false},
+	CodeUnsupportedMediaType: {415, "The body must be of the type that the path takes", false},
+	CodeImportRefused:        {422, "Lines of an atomic import cannot be stored; nothing was stored", false},
 	CodeRateLimited:          {429, "Too many requests a second for the app or for one owner; nothing was done", true},
 	CodeHeaderTooLarge:       {431, "The header is too large", false},
 

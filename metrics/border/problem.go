@@ -23,6 +23,8 @@ type Problem struct {
 	Detail string // a plain sentence: what was wrong, where, what would be right
 	Limit  int    // with limit_exceeded: the app's limit
 	Size   int    // with limit_exceeded: entries in the list now
+	// Report is JSON that says how far an import came; "" = none.
+	Report string
 }
 
 // Problemf returns a Problem whose detail is formatted. What comes from a
@@ -63,7 +65,9 @@ func (p Problem) JSON() []byte {
 		Code   Code   `json:"code"`
 		Limit  int    `json:"limit,omitempty"`
 		Size   int    `json:"size,omitempty"`
-	}{typeBase + string(p.Code), k.title, k.status, p.Detail, p.Code, p.Limit, p.Size})
+
+		Report json.RawMessage `json:"report,omitempty"`
+	}{typeBase + string(p.Code), k.title, k.status, p.Detail, p.Code, p.Limit, p.Size, json.RawMessage(p.Report)})
 	return doc
 }
 

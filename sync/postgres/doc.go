@@ -1,6 +1,6 @@
 // Package postgres is the store: every line of SQL that sidegate runs is here
-// or in the folder migrations. It writes lists ([Store.Edit]), reads them
-// ([Store.List], [Store.Load]), serves the change feed ([Store.Poll]) and keeps
+// or in the folder migrations. It writes lists ([Store.Edit], [Store.Import]),
+// reads them ([Store.List], [Store.Load], [Store.Export]), serves the change feed ([Store.Poll]) and keeps
 // house ([Sweeper]). Writes and feed are in one package because one argument
 // covers both.
 //
@@ -57,8 +57,8 @@
 //
 // # Poolers
 //
-// Every call is one statement outside a transaction block and leaves nothing in
-// the session, so the store works through a pooler in transaction mode. Where
+// Every call is one statement outside a transaction block, only an export is a
+// transaction that reads, and none leaves anything in the session, so the store works through a pooler in transaction mode. Where
 // the pooler does not support prepared statements, add
 // default_query_exec_mode=exec (or cache_describe) to the URL. Start-up
 // parameters such as statement_timeout or options are refused by common poolers
@@ -69,8 +69,8 @@
 //
 // # Concurrency and shutdown
 //
-// A [Store] is safe for concurrent use. It has three pools, so that a storm of
-// loads cannot starve the feed or the writes. [Open] starts the pools' own
+// A [Store] is safe for concurrent use. It has four pools, so that a storm of
+// loads cannot starve the feed or the writes, nor a slow export anybody. [Open] starts the pools' own
 // housekeeping and [Store.Close] ends it; the only loop of this package is
 // [Sweeper.Run], which blocks until its context ends.
 //

@@ -37,10 +37,11 @@ func (f *fixture) after(statements ...string) {
 }
 
 const (
-	denied  = "42501"
-	anEdit  = `select sidegate.edit('default', 'block', 'bob', '{alice}', '{null}', '{""}', '{t}', '{}', 'x', 'y')`
-	aUser   = `select sidegate.edit_users('default', '[{"id": "bob", "nickname": "Bob", "avatar_url": "", "profile_url": "", "is_online": true, "metadata": {}}]', '{}')`
-	anEntry = `insert into sidegate.block (app, owner, target) values ('default', 'bob', 'carl')`
+	denied   = "42501"
+	anEdit   = `select sidegate.edit('default', 'block', 'bob', '{alice}', '{null}', '{""}', '{t}', '{}', 'x', 'y')`
+	aUser    = `select sidegate.edit_users('default', '[{"id": "bob", "nickname": "Bob", "avatar_url": "", "profile_url": "", "is_online": true, "metadata": {}}]', '{}')`
+	anEntry  = `insert into sidegate.block (app, owner, target) values ('default', 'bob', 'carl')`
+	anImport = `select sidegate.import_lines('default', '{block}', '{bob}', '{dora}', '{null}', '{null}', '{null}', '{null}', 'y', 'lists')`
 )
 
 func TestRoleThatWrites(t *testing.T) {
@@ -52,6 +53,7 @@ func TestRoleThatWrites(t *testing.T) {
 	w.exec(aUser)
 	w.exec(`select sidegate.once('default', 'k', '1 h'), sidegate.forget_keys(1), sidegate.set_allowlist_modes('default', '{bob}', true)`)
 	w.exec(`select sidegate.direct_room('default', 'a', 'b'), sidegate.set_direct_room('default', 'a', 'b', 'r')`)
+	w.exec(anImport)
 	w.refused(denied, anEntry)
 	for _, table := range []string{"meta", "app", "owner", "block", "change", "history", "room", "directory", "profile", "nonce"} {
 		w.refused(denied, `select from sidegate.`+table)
@@ -59,6 +61,7 @@ func TestRoleThatWrites(t *testing.T) {
 	}
 	w.refused(denied, `select sidegate.page('default', 'block', 0, 1)`)
 	w.refused(denied, `select sidegate.grant_roles()`)
+	w.refused(denied, `select sidegate.lock_lists('default', '{block}', '{bob}')`)
 }
 
 func TestRoleThatWritesSQL(t *testing.T) {
@@ -76,6 +79,7 @@ func TestRoleThatWritesSQL(t *testing.T) {
 	}
 	s.refused(denied, anEdit)
 	s.refused(denied, aUser)
+	s.refused(denied, anImport)
 	s.refused(denied, `truncate sidegate.block`)
 	s.refused(denied, `update sidegate.block set target = 'x'`)
 	s.refused(denied, `select sidegate.end_expired('a', 'b', 'c', now())`)
@@ -95,6 +99,7 @@ func TestRoleThatReads(t *testing.T) {
 	r.refused(denied, `select from sidegate.nonce`)
 	r.refused(denied, anEdit)
 	r.refused(denied, aUser)
+	r.refused(denied, anImport)
 	r.refused(denied, anEntry)
 }
 

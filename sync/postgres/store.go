@@ -22,6 +22,8 @@ const (
 	writeConns = 4
 	loadConns  = 4
 	pollConns  = 1
+	// An export holds its connection for as long as its client reads.
+	exportConns = 2
 )
 
 // maxChanges is the most changes that one poll carries. Beyond it reading the
@@ -42,7 +44,7 @@ type Options struct {
 
 // Store reads and writes lists in PostgreSQL. It is safe for concurrent use.
 type Store struct {
-	writes, loads, polls *pgxpool.Pool
+	writes, loads, polls, exports *pgxpool.Pool
 
 	turns   turns
 	metrics *Metrics
@@ -56,6 +58,7 @@ var (
 	_ filter.EvidenceStore = (*Store)(nil)
 	_ filter.RoomStore     = (*Store)(nil)
 	_ filter.UserStore     = (*Store)(nil)
+	_ filter.TransferStore = (*Store)(nil)
 	_ cache.Loader         = (*Store)(nil)
 	_ blocksync.Source     = (*Store)(nil)
 )
@@ -74,14 +77,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if s.loads, err = newPool(ctx, config, loadConns, nil); err == nil {
 		if s.polls, err = newPool(ctx, config, pollConns, nil); err == nil {
-			s.writes, err = newPool(ctx, config, writeConns, cancelling)
+			if s.exports, err = newPool(ctx, config, exportConns, nil); err == nil {
+				s.writes, err = newPool(ctx, config, writeConns, cancelling)
+			}
 		}
 	}
 	if err != nil {
 		s.Close()
 		return nil, fmt.Errorf("postgres: open: %w", err)
 	}
-	s.metrics.attach(map[string]*pgxpool.Pool{"writes": s.writes, "loads": s.loads, "sync": s.polls})
+	s.metrics.attach(map[string]*pgxpool.Pool{"writes": s.writes, "loads": s.loads, "sync": s.polls, "exports": s.exports})
 	return s, nil
 }
 
@@ -89,7 +94,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // idempotent. Calls after it fail.
 func (s *Store) Close() {
 	s.metrics.detach()
-	for _, pool := range []*pgxpool.Pool{s.writes, s.loads, s.polls} {
+	for _, pool := range []*pgxpool.Pool{s.writes, s.loads, s.polls, s.exports} {
 		if pool != nil {
 			pool.Close()
 		}

@@ -32,8 +32,13 @@ func (e *unsentError) Unwrap() error { return e.err }
 // that the server undid because of others, or that never left, is repeated; one
 // whose outcome is unknown is not, for that is the caller's to know.
 func (s *Store) write(ctx context.Context, into any, query string, args ...any) error {
+	return s.writeWithin(ctx, writeTimeout, into, query, args...)
+}
+
+// writeWithin is write for a statement that may take longer than others.
+func (s *Store) writeWithin(ctx context.Context, limit time.Duration, into any, query string, args ...any) error {
 	for try := 0; ; try++ {
-		err := s.tryWrite(ctx, into, query, args...)
+		err := s.tryWrite(ctx, limit, into, query, args...)
 		if err == nil || try == writeRetries || ctx.Err() != nil {
 			return err
 		}
@@ -46,13 +51,13 @@ func (s *Store) write(ctx context.Context, into any, query string, args ...any) 
 	}
 }
 
-func (s *Store) tryWrite(ctx context.Context, into any, query string, args ...any) error {
+func (s *Store) tryWrite(ctx context.Context, limit time.Duration, into any, query string, args ...any) error {
 	conn, err := acquire(ctx, s.writes)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return scanJSON(conn.QueryRow(ctx, query, args...), into)
 }
