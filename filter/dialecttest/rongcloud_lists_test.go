@@ -111,6 +111,20 @@ func TestR3_ATooLongIDIsAValueTooLong(t *testing.T) {
 	w.Want(t, harness.Plain.RongCloud("/user/blocklist/add.json", harness.Black(user, long[:256])), 200, rcOK)
 }
 
+// The vendor's newer table has code 400 for an unknown user, and no word on which
+// of its calls answer it.
+func TestR3_AnUnknownUserIsRefusedIfTheAppKnowsItsUsers(t *testing.T) {
+	w := harness.Shared(t)
+	bob, eve, nobody := harness.ID("bob"), harness.ID("eve"), harness.ID("nobody")
+	w.Register(t, harness.Strict, harness.Profile{}, bob, eve)
+	a := w.Send(t, harness.Strict.RongCloud("/user/blacklist/add.json", harness.Black(bob, eve, nobody)))
+	if a.Status != 400 || harness.Match(rcError(400), a.Body) != nil && harness.Match(rcError(1002), a.Body) != nil {
+		t.Errorf("an unknown user: %v, want 400", a)
+	}
+	wantList(t, "refused", w.Targets(t, harness.Strict, bob), []string{})
+	w.Want(t, harness.Strict.RongCloud("/user/blacklist/add.json", harness.Black(bob, eve)), 200, rcOK)
+}
+
 func TestR4_Exchanges(t *testing.T) { harness.Shared(t).Exchanges(t, "testdata/R4") }
 
 // fill makes a list of n targets through RongCloud, 20 at a time as its clients

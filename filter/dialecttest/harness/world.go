@@ -215,3 +215,25 @@ func (w *World) WithoutPostgres(t testing.TB, do func()) {
 	}()
 	do()
 }
+
+// Outage calls a function while there is no Postgres, and returns when writes are
+// taken again.
+func (w *World) Outage(t testing.TB, do func()) {
+	t.Helper()
+	if err := w.postgres.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := w.postgres.Start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		owner, target := ID("bob"), ID("eve")
+		WaitFor(t, "a write after the outage", func() bool {
+			a, err := w.Try(Native(http.MethodPut, Plain.BlockPath(owner, target), ""))
+			return err == nil && a.Status/100 == 2
+		})
+		q := Question{App: Plain, Sender: target, Recipient: owner}
+		WaitFor(t, "the sidecar follows again", func() bool { return !w.Sidecar.Decide(t, q).Deliver })
+	}()
+	do()
+}
