@@ -63,7 +63,7 @@ race: postgres ## Run all tests under the race detector (faults strike twice, no
 # are not cached: the tests build the program, which go test cannot know.
 .PHONY: dialects
 dialects: postgres ## Run the vendors' SDKs against the program, print what holds of each dialect
-	@go -C filter/dialecttest test -count=1 -json ./... 2>&1 | \
+	@go -C filter/dialecttest test -count=1 -timeout 30m -json ./... 2>&1 | \
 		go run filter/dialecttest/matrix/main.go filter/dialecttest/matrix/rows.go
 
 .PHONY: fuzz
