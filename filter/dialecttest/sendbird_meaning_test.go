@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,9 @@ func TestS4_ABodyThatIsWrongIsAnsweredByItsCode(t *testing.T) {
 func TestS4_AFullListRefusesWhole(t *testing.T) {
 	w := harness.Shared(t)
 	jay := harness.ID("Jay")
-	fill(t, w, harness.Plain, jay, 2980)
+	for batch := range slices.Chunk(many(2980), 100) {
+		do(t, w, "block", harness.Plain.Sendbird(http.MethodPost, harness.SendbirdPath(jay), `{"user_ids":`+quoted(batch...)+`}`))
+	}
 	a := w.Send(t, harness.Plain.Sendbird(http.MethodPost, harness.SendbirdPath(jay), `{"user_ids":`+quoted(many(21)...)+`}`))
 	var body struct {
 		Error bool
