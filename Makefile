@@ -59,6 +59,13 @@ $(TOOLS)/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
 race: postgres ## Run all tests under the race detector (faults strike twice, not ten times)
 	go test -race -short ./...
 
+# A module of its own: what the SDKs need never reaches the program. The results
+# are not cached: the tests build the program, which go test cannot know.
+.PHONY: dialects
+dialects: postgres ## Run the vendors' SDKs against the program, print what holds of each dialect
+	@go -C filter/dialecttest test -count=1 -timeout 30m -json ./... 2>&1 | \
+		go run filter/dialecttest/matrix/main.go filter/dialecttest/matrix/rows.go
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (5s)
 	@.ci/fuzz $(FUZZTIME)
