@@ -7,8 +7,7 @@ import (
 )
 
 // checkDialects sees that each dialect can know its callers and that its
-// settings can be kept. What is not served yet is checked all the same: a file
-// must not turn out to be wrong on the day of an upgrade.
+// settings can be kept.
 func (c *Config) checkDialects(app string, d Dialects) (faults []error) {
 	at := func(path ...string) string { return c.at(append([]string{"apps", app, "dialects"}, path...)...) }
 	missing := func(path ...string) {

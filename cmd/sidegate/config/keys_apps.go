@@ -51,8 +51,7 @@ var onBlockDoc = map[filter.RoomType]string{
 	filter.Open:   "The same in public channels and broadcasts.",
 }
 
-// dialectKeys are checked and kept; the surfaces that they describe are not
-// served yet.
+// dialectKeys describe the vendors' APIs of an app.
 func dialectKeys() []*Key {
 	const rong, send, imkit = "apps.*.dialects.rongcloud.", "apps.*.dialects.sendbird.", "apps.*.dialects.imkit."
 	keys := []*Key{

@@ -34,18 +34,12 @@ An unknown key, an unknown variable with our prefix and a value of the wrong typ
 Durations are written with a unit (` + "`100ms`, `2s`, `5m`" + `), sizes in bytes or with one (` + "`65536`, `64KiB`, `256MiB`" + `).
 `
 
-// later marks keys that are read, so that a file can be written for the
-// version that serves them, and have no effect yet.
-const later = " (checked and kept; not served yet)"
-
 // sectionOf returns the heading a key stands under. The table is ordered so that
 // each heading comes once.
 func sectionOf(path string) string {
 	switch {
 	case strings.HasPrefix(path, "apps.*.dialects."):
-		return "Dialects of an app" + later
-	case path == "apps.*.known_users":
-		return "Users of an app" + later
+		return "Dialects of an app"
 	case strings.HasPrefix(path, "api.jwt."), strings.HasPrefix(path, "api.rate."):
 		return "Signed tokens and rates of the api listener"
 	case strings.HasPrefix(path, "apps."):
