@@ -38,6 +38,10 @@ type Options struct {
 	// Check.AtLeast names: who asks for a write to be seen would rather wait.
 	// Zero means DefaultAtLeastTimeout.
 	AtLeastTimeout time.Duration
+	// Reached tells whether everything that the followed server had committed
+	// before a transaction began is in the cache. It is asked by checks that
+	// carry the revision of an import; nil: such checks always read.
+	Reached func(server cache.Identity, mark uint64) bool
 	// Evidence is asked by Explain and Visible for the rows behind a decision,
 	// now or in the past; nil: they fail. No check ever asks it.
 	Evidence EvidenceStore
@@ -55,6 +59,7 @@ type Filter struct {
 	atLeast time.Duration
 	metrics *Metrics
 	store   EvidenceStore
+	reached func(server cache.Identity, mark uint64) bool
 }
 
 // app is a policy made ready: what a check would have to look up is looked up.
@@ -82,7 +87,8 @@ type room struct {
 func New(opts Options) (*Filter, error) {
 	f := &Filter{
 		cache: opts.Cache, apps: make(map[string]*app, len(opts.Apps)), metrics: opts.Metrics, store: opts.Evidence,
-		soft: orDefault(opts.SoftBound, DefaultSoftBound), hard: orDefault(opts.HardBound, DefaultHardBound),
+		reached: opts.Reached,
+		soft:    orDefault(opts.SoftBound, DefaultSoftBound), hard: orDefault(opts.HardBound, DefaultHardBound),
 		load:    orDefault(opts.LoadTimeout, DefaultLoadTimeout),
 		atLeast: orDefault(opts.AtLeastTimeout, DefaultAtLeastTimeout),
 	}
@@ -98,6 +104,9 @@ func New(opts Options) (*Filter, error) {
 	}
 	if f.metrics == nil {
 		f.metrics = NewMetrics(nil)
+	}
+	if f.reached == nil {
+		f.reached = func(cache.Identity, uint64) bool { return false }
 	}
 	for name, policy := range opts.Apps {
 		ready, err := prepare(opts.Cache, name, &policy)

@@ -82,7 +82,7 @@ func (e *evaluation) look(r *reading, list listName) {
 	need, named := e.need(list)
 	if r.state != inMemory || e.leftBehind(r.view) ||
 		named && !(r.view.Current() && r.view.Version() >= need.Version && !need.Force) {
-		if e.postpone && !r.shared && !need.Force {
+		if e.postpone && !r.shared && (!need.Force || e.wanted.all) {
 			e.missed = true
 			return
 		}

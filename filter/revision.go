@@ -20,11 +20,17 @@ type Revision struct {
 	Kind    cache.Kind
 	Owner   uint64 // cache.HashOwner of the list's owner
 	Version int64
+	// Mark is not 0 in the revision of an import, which names no single list: a
+	// transaction of the server's that began when the import had ended. Kind,
+	// Owner and Version are 0 then.
+	Mark uint64
 }
 
-// revisionFormat is the first byte of every token; the length is fixed.
+// The first byte of every token tells what it names, a list or a mark; the length
+// is fixed. A token with a mark has it where others have the version.
 const (
-	revisionFormat = 1
+	revisionOfList = 1
+	revisionOfMark = 2
 	revisionLen    = 1 + 1 + 4*8 + 4
 )
 
@@ -36,17 +42,27 @@ func NewRevision(server cache.Identity, list ListID, version int64) Revision {
 	}
 }
 
+// NewMark returns the revision of all lists of an app at a transaction of the
+// server's.
+func NewMark(server cache.Identity, app string, mark uint64) Revision {
+	return Revision{Server: hashIdentity(server), App: hashApp(app), Mark: mark}
+}
+
 // IsZero reports whether r asks nothing.
 func (r Revision) IsZero() bool { return r == Revision{} }
 
 // String returns the token: 51 characters that are safe in URLs and headers.
 func (r Revision) String() string {
 	b := make([]byte, 0, revisionLen)
-	b = append(b, revisionFormat, byte(r.Kind))
+	format, last := byte(revisionOfList), uint64(r.Version)
+	if r.Mark != 0 {
+		format, last = revisionOfMark, r.Mark
+	}
+	b = append(b, format, byte(r.Kind))
 	b = binary.BigEndian.AppendUint64(b, r.Server)
 	b = binary.BigEndian.AppendUint64(b, r.App)
 	b = binary.BigEndian.AppendUint64(b, r.Owner)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.Version))
+	b = binary.BigEndian.AppendUint64(b, last)
 	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
 	return base64.RawURLEncoding.EncodeToString(b)
 }
@@ -57,18 +73,23 @@ func (r Revision) String() string {
 // [Revision.Of].
 func ParseRevision(token string) (Revision, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) != revisionLen || b[0] != revisionFormat || b[1] >= cache.Kinds ||
+	if err != nil || len(b) != revisionLen || b[0] < revisionOfList || b[0] > revisionOfMark || b[1] >= cache.Kinds ||
 		binary.BigEndian.Uint32(b[revisionLen-4:]) != crc32.ChecksumIEEE(b[:revisionLen-4]) {
 		return Revision{}, Errorf(CodeInvalidRevision,
 			"this is not a revision of ours; pass the value of \"revision\" or Sidegate-Revision of a write unchanged")
 	}
-	return Revision{
-		Kind:    cache.Kind(b[1]),
-		Server:  binary.BigEndian.Uint64(b[2:]),
-		App:     binary.BigEndian.Uint64(b[10:]),
-		Owner:   binary.BigEndian.Uint64(b[18:]),
-		Version: int64(binary.BigEndian.Uint64(b[26:])),
-	}, nil
+	r := Revision{
+		Kind:   cache.Kind(b[1]),
+		Server: binary.BigEndian.Uint64(b[2:]),
+		App:    binary.BigEndian.Uint64(b[10:]),
+		Owner:  binary.BigEndian.Uint64(b[18:]),
+	}
+	if last := binary.BigEndian.Uint64(b[26:]); b[0] == revisionOfMark {
+		r.Mark = last
+	} else {
+		r.Version = int64(last)
+	}
+	return r, nil
 }
 
 // Of reports whether the revision belongs to a list of the app.

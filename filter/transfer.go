@@ -111,6 +111,9 @@ type ImportReport struct {
 	// there are more, which were not looked at.
 	Through int
 	Stopped bool
+	// Revision is that of everything the import has stored. It is zero if it
+	// took no line, or if the database went away before it could be asked.
+	Revision Revision
 }
 
 // ErrImportRefused is wrapped by the error of an import that is all or nothing,
@@ -139,6 +142,11 @@ func (t *Transfer) Import(ctx context.Context, req ImportRequest) (ImportReport,
 		err = run.batches(ctx)
 	}
 	t.metrics.limitRefused.Add(float64(run.overLimit))
+	if req.Mode != ImportCheck && run.report.Created+run.report.Updated+run.report.Unchanged > 0 {
+		if server, mark, err := t.store.Mark(ctx); err == nil {
+			run.report.Revision = NewMark(server, req.App, mark)
+		}
+	}
 	if err != nil {
 		err = fmt.Errorf("import: %w", err)
 	}

@@ -71,6 +71,9 @@ type Imported struct {
 // its limit is no error but an outcome.
 type TransferStore interface {
 	Import(ctx context.Context, lines Import) (Imported, error)
+	// Mark begins a transaction and ends it, and returns the server that did and
+	// the transaction: whoever sees it sees all that was committed before.
+	Mark(ctx context.Context) (server cache.Identity, transaction uint64, err error)
 	// Export begins to read all of an app. What it reads is of one instant.
 	Export(ctx context.Context, app string) (RecordReader, error)
 }

@@ -7,6 +7,8 @@ import "github.com/sidegate/sidegate/cache"
 type wanted struct {
 	asked   bool
 	foreign bool // the revision is of another server
+	all     bool // it asks the same of every list
+	unseen  bool // and the feed has not come so far yet
 	kind    cache.Kind
 	owner   uint64 // hash of the list's owner, with the salt of the followed server
 	salt    int64
@@ -19,10 +21,12 @@ func (f *Filter) wants(revision *Revision) wanted {
 		return wanted{}
 	}
 	server := f.cache.Identity()
-	return wanted{
-		asked: true, foreign: revision.Server != hashIdentity(server),
+	w := wanted{
+		asked: true, foreign: revision.Server != hashIdentity(server), all: revision.Mark != 0,
 		kind: revision.Kind, owner: revision.Owner, salt: server.Salt, version: revision.Version,
 	}
+	w.unseen = w.all && !f.reached(server, revision.Mark)
+	return w
 }
 
 // proof tells whether the followed server has answered since the request came
@@ -49,6 +53,9 @@ func proofOf(err error) proof {
 // need says what AtLeast asks of a list; named is false if it asks nothing of
 // this one.
 //
+// A mark asks every list to be read, until the feed has come as far: from then on
+// whatever is of the present server contains what came before the mark.
+//
 // Versions of two servers cannot be compared, nor, if the salt is another one,
 // the hashes of the owners. So a revision of a server that is not the one
 // followed asks something of every list of its kind that the decision needs: to
@@ -57,10 +64,12 @@ func proofOf(err error) proof {
 func (e *evaluation) need(list listName) (need cache.Need, named bool) {
 	w := &e.wanted
 	switch {
-	case !w.asked || w.kind != list.kind:
+	case !w.asked || !w.all && w.kind != list.kind:
 		return cache.Need{}, false
 	case w.foreign:
 		return cache.Need{Force: e.server != proved}, true
+	case w.all:
+		return cache.Need{Force: w.unseen}, true
 	case w.owner != cache.HashOwner(list.owner, w.salt):
 		return cache.Need{}, false
 	}

@@ -80,6 +80,22 @@ type Follower struct {
 	answers  bool           // it did, and the difference has not been read since
 	refused  atomic.Pointer[refusal]
 	last     atomic.Pointer[Position] // position, for Status
+	reached  atomic.Pointer[reached]
+}
+
+// reached is a position that has been applied, and the server that issued it.
+type reached struct {
+	server   cache.Identity
+	position Position
+}
+
+// Reached reports whether everything that a server had committed before one of
+// its transactions began, which was committed itself, has been applied to the
+// cache. It is false for any other server than the one that is followed: their
+// transactions cannot be compared. Safe for concurrent use.
+func (f *Follower) Reached(server cache.Identity, xid uint64) bool {
+	r := f.reached.Load()
+	return r != nil && r.server == server && r.position.Sees(xid)
 }
 
 // New returns a follower. It starts nothing.
@@ -161,6 +177,7 @@ func (f *Follower) poll(ctx context.Context) error {
 	f.timeouts, f.probing, f.answers = 0, false, false
 	f.position = batch.Position
 	f.last.Store(&batch.Position)
+	f.reached.Store(&reached{batch.Identity, batch.Position})
 	return nil
 }
 

@@ -3,6 +3,7 @@ package blocksync
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -85,6 +86,16 @@ func clip(s string) string {
 		return s[:40] + "…"
 	}
 	return s
+}
+
+// Sees reports whether the snapshot of p contains a transaction that was
+// committed: whatever else was committed before that one began is in it too.
+func (p Position) Sees(xid uint64) bool {
+	if xid >= p.Xmax {
+		return false
+	}
+	_, running := slices.BinarySearch(p.InProgress, xid)
+	return !running
 }
 
 // IsZero reports whether p is the zero Position.

@@ -39,6 +39,21 @@ func TestParsePositionRefuses(t *testing.T) {
 	}
 }
 
+func TestSees(t *testing.T) {
+	p, err := ParsePosition("10:20:12,15")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for xid, want := range map[uint64]bool{1: true, 10: true, 11: true, 12: false, 13: true, 15: false, 19: true, 20: false, 99: false} {
+		if p.Sees(xid) != want {
+			t.Errorf("%v sees %d: %v", p, xid, !want)
+		}
+	}
+	if (Position{}).Sees(1) {
+		t.Error("who has seen nothing sees 1")
+	}
+}
+
 func TestZeroPosition(t *testing.T) {
 	var p Position
 	if !p.IsZero() || p.String() != "" {

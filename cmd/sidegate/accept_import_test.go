@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// importLines is how many lines TestAcceptImport moves. The issue asks for a
-// million: go test ./cmd/sidegate -run AcceptImport -importlines 1000000
+// importLines is how many lines TestAcceptImport moves. A million takes minutes:
+// go test ./cmd/sidegate -run AcceptImport -importlines 1000000
 var importLines = flag.Int("importlines", 20_000, "lines of the acceptance test of import")
 
 // writeLines writes entries of owners with ten each, as an export has them, and

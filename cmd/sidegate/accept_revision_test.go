@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -45,6 +46,53 @@ func TestAcceptRevision(t *testing.T) {
 	if got := reader.decide(q.since(revision)); got != allowed {
 		t.Errorf("a revision that is older than what is known: %+v", got)
 	}
+}
+
+// TestAcceptRevisionOfAnImport: the same for lists that came by the thousand. Then
+// a poll comes, and the revision asks nothing any more.
+func TestAcceptRevisionOfAnImport(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	writer := startSidecar(t, dsn, "").ready()
+	reader := startSidecar(t, dsn, "sync: {poll_interval: 1m, soft_bound: 2m, hard_bound: 5m}").ready()
+	reader.loaded()
+
+	a := writer.imports("default", `{"owner":"bob","target":"alice"}`, `{"owner":"carol","target":"alice"}`)
+	revision := a.header.Get("Sidegate-Revision")
+	if a.status != http.StatusOK || revision == "" || !strings.Contains(a.body, `"revision":"`+revision+`"`) {
+		t.Fatalf("the import is answered %v", a)
+	}
+	for _, owner := range []string{"bob", "carol"} {
+		q := question{sender: "alice", recipient: owner}
+		if got := reader.decide(q); got != allowed {
+			t.Fatalf("without the revision: %+v; then this test shows nothing", got)
+		}
+		if got := reader.decide(q.since(revision)); got != dropped {
+			t.Errorf("with the revision: %+v", got)
+		}
+	}
+	// The writer follows ten times a second; then it asks the database no more.
+	waitFor(t, "the feed to come as far", func() bool {
+		before := writer.samples()["sidegate_load_duration_seconds_count"]
+		return writer.decide(question{sender: "alice", recipient: "bob"}.since(revision)) == dropped &&
+			writer.samples()["sidegate_load_duration_seconds_count"] == before
+	})
+}
+
+// imports puts lines on the lists of an app.
+func (s *sidecar) imports(app string, lines ...string) answer {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, s.urls["api"]+"/v1/apps/"+app+"/import", strings.NewReader(strings.Join(lines, "\n")))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+apiToken)
+	req.Header.Set("Content-Type", "application/x-ndjson")
+	a, err := s.do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
 }
 
 func (q question) since(revision string) question {

@@ -48,6 +48,11 @@ func (s *sidecar) request(method, door, path string, headers ...string) (answer,
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(name, value)
 	}
+	return s.do(req)
+}
+
+// do sends a request that has been made. It may be called from any goroutine.
+func (s *sidecar) do(req *http.Request) (answer, error) {
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return answer{}, err

@@ -96,6 +96,7 @@ func (s *sidegate) buildDoors(doors open) error {
 		Cache: s.cache, Apps: s.cfg.Policies(), Metrics: counts,
 		SoftBound: s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
 		AtLeastTimeout: s.cfg.Check.AtLeastTimeout, Evidence: s.store,
+		Reached: s.follower.Reached,
 	})
 	if err != nil {
 		return err

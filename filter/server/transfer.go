@@ -158,6 +158,7 @@ type reportJSON struct {
 	Failed    int             `json:"failed"`
 	Errors    []lineErrorJSON `json:"errors"`
 	StoppedAt *int            `json:"stopped_at,omitempty"`
+	Revision  string          `json:"revision,omitempty"`
 }
 
 // writeReport answers an import. One that did not come to its end is a problem,
@@ -172,6 +173,10 @@ func writeReport(resp *fasthttp.Response, report *filter.ImportReport, err error
 	}
 	if report.Stopped || err != nil {
 		doc.StoppedAt = &report.Through
+	}
+	if !report.Revision.IsZero() {
+		doc.Revision = report.Revision.String()
+		resp.Header.Set(headerRevision, doc.Revision)
 	}
 	if err == nil {
 		return writeJSON(resp, fasthttp.StatusOK, doc)

@@ -7,11 +7,32 @@ import (
 
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/filter"
 )
 
 const importSQL = `select sidegate.import_lines($1::text, $2::text[], $3::text[], $4::text[], $5::timestamptz[],
 	$6::timestamptz[], $7::text[], $8::boolean[], $9::text, $10::text)`
+
+// A transaction has an id of its own as soon as it asks for one.
+const markSQL = `select json_build_object('identity', sidegate.identity(), 'mark', pg_current_xact_id()::text)`
+
+// Mark makes a transaction that changes nothing, as [filter.TransferStore] asks.
+// Errors are those of [Store.Edit].
+func (s *Store) Mark(ctx context.Context) (server cache.Identity, transaction uint64, err error) {
+	const op = "mark the end of an import"
+	var answer struct {
+		Identity whoJSON `json:"identity"`
+		Mark     uint64  `json:"mark,string"`
+	}
+	if err := s.write(ctx, &answer, markSQL); err != nil {
+		return cache.Identity{}, 0, writeError(op, err)
+	}
+	if server, err = answer.Identity.identity(); err != nil {
+		return cache.Identity{}, 0, writeError(op, err)
+	}
+	return server, answer.Mark, nil
+}
 
 // importTimeout bounds one statement of an import, which may carry a hundred
 // thousand records. Waiting for a lock ends sooner, as for every write.
