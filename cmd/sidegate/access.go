@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,7 +18,9 @@ import (
 type access struct {
 	check, api, ops border.Authenticator
 	signed          *jwtauth.Authenticator // nil if no signed token is taken
-	verifiers       *verifiers
+	// clients verify the tokens of IMKit's clients, by app; those of apps that
+	// have no keys for them are not there.
+	clients map[string]*jwtauth.Authenticator
 }
 
 // newAccess reads every credential of the configuration; it opens files, starts
@@ -24,13 +28,12 @@ type access struct {
 // open the api listener and, with the scope staff, ops. The check listener has
 // one client, which needs no identity provider in its path.
 func newAccess(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) (access, error) {
-	a := access{verifiers: &verifiers{reg: reg, log: log, plainIDs: cfg.Log.UserIDs == "plain"}}
+	a := access{}
+	if err := a.addSigned(cfg, &verifiers{reg: reg, log: log, plainIDs: cfg.Log.UserIDs == "plain"}); err != nil {
+		return access{}, usageError{err}
+	}
 	var signed border.Authenticator
-	if cfg.API.JWT != nil {
-		var err error
-		if a.signed, err = a.verifiers.add(cfg.API.JWT); err != nil {
-			return access{}, usageError{fmt.Errorf("api.jwt: %w", err)}
-		}
+	if a.signed != nil {
 		signed = a.signed // only here: a nil pointer in the interface would not be nil
 	}
 	for _, door := range []struct {
@@ -51,6 +54,27 @@ func newAccess(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) 
 		*door.auth = border.FirstOf(border.NewTokens(tokens), door.signed)
 	}
 	return a, nil
+}
+
+// addSigned reads the keys of signed tokens, of dialects too: whoever validates a
+// configuration shall hear of all that would end a start.
+func (a *access) addSigned(cfg *config.Config, v *verifiers) (err error) {
+	if cfg.API.JWT != nil {
+		if a.signed, err = v.add(cfg.API.JWT); err != nil {
+			return fmt.Errorf("api.jwt: %w", err)
+		}
+	}
+	a.clients = make(map[string]*jwtauth.Authenticator)
+	for _, name := range slices.Sorted(maps.Keys(cfg.Apps)) {
+		k := cfg.Apps[name].Dialects.IMKit
+		if k == nil || k.JWT == nil {
+			continue
+		}
+		if a.clients[name], err = v.add(k.JWT); err != nil {
+			return fmt.Errorf("apps.%s.dialects.imkit.jwt: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // verifiers makes those who verify signed tokens, of native routes and of dialects.

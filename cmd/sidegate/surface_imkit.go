@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/filter/imkit"
@@ -19,12 +18,8 @@ func (s *sidegate) imkitSurface(core services) (server.Surface, error) {
 		if k == nil {
 			return nil
 		}
-		tokens, err := s.imkitTokens(k)
-		if err != nil {
-			return usageError{fmt.Errorf("apps.%s.dialects.imkit.jwt: %w", name, err)}
-		}
 		opts.Apps = append(opts.Apps, imkit.App{
-			Name: name, ClientKeys: k.ClientKeys, APIKeys: k.APIKeys, Tokens: tokens,
+			Name: name, ClientKeys: k.ClientKeys, APIKeys: k.APIKeys, Tokens: s.imkitTokens(name, k),
 			KnownUsers: app.KnownUsers, Upsert: k.AlreadyBlocked == "upsert", Origins: k.CORSOrigins,
 		})
 		return nil
@@ -36,21 +31,18 @@ func (s *sidegate) imkitSurface(core services) (server.Surface, error) {
 
 // imkitTokens makes what knows the users of an app; nil if nothing does, and then
 // the app is called with API keys alone.
-func (s *sidegate) imkitTokens(k *config.IMKit) (imkit.Verifier, error) {
+func (s *sidegate) imkitTokens(app string, k *config.IMKit) imkit.Verifier {
 	switch {
 	case k.JWT != nil:
-		signed, err := s.access.verifiers.add(k.JWT)
-		if err != nil {
-			return nil, err
-		}
+		signed := s.access.clients[app]
 		s.loops = append(s.loops, signed.Run)
-		return signedClients{signed}, nil
+		return signedClients{signed}
 	case k.VerifyURL != "":
 		callback := imkit.NewCallback(k.VerifyURL, nil)
 		s.loops = append(s.loops, callback.Run)
-		return callback, nil
+		return callback
 	}
-	return nil, nil
+	return nil
 }
 
 // signedClients lets a dialect verify signed tokens, which it must not know.

@@ -10,8 +10,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sidegate/sidegate/filter"
 )
@@ -201,26 +203,53 @@ func parseVerified(status int, answer []byte, now time.Time) (who Who, expires t
 	case len(answer) > maxVerified:
 		return Who{}, time.Time{}, fmt.Errorf("verify_url answers with more than %d bytes", maxVerified)
 	}
-	var said struct {
-		ID  string   `json:"id"`
-		Exp *float64 `json:"exp"` // of a server that answers with the claims of the token
+	said, err := readVerified(answer)
+	if err != nil {
+		return Who{}, time.Time{}, err
 	}
-	if err := json.Unmarshal(answer, &said); err != nil {
-		return Who{}, time.Time{}, fmt.Errorf("verify_url answers with something else than an object with id: %w", err)
-	}
-	if filter.ValidateUserID(said.ID) != nil {
+	if filter.ValidateUserID(said.id) != nil {
 		return Who{}, time.Time{}, ErrToken
 	}
-	if said.Exp != nil {
+	if said.exp != nil {
 		// Times beyond any token's, which would overflow, say nothing.
-		if *said.Exp <= float64(now.Unix()) {
+		if *said.exp <= float64(now.Unix()) {
 			return Who{}, time.Time{}, ErrToken
 		}
-		if left := *said.Exp - float64(now.Unix()); left < keepGood.Seconds() {
+		if left := *said.exp - float64(now.Unix()); left < keepGood.Seconds() {
 			expires = now.Add(time.Duration(left * float64(time.Second)))
 		}
 	}
-	return Who{User: said.ID}, expires, nil
+	return Who{User: said.id}, expires, nil
+}
+
+// verified is what an answer says.
+type verified struct {
+	id  string
+	exp *float64 // of a server that answers with the claims of the token
+}
+
+// readVerified reads an answer to the letter. The library by itself takes "ID", which
+// may be a field of the profile, for "id", and puts U+FFFD where text cannot be
+// decoded: two users would become one, and a third one at that.
+func readVerified(answer []byte) (said verified, err error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(answer, &members); err != nil {
+		return said, fmt.Errorf("verify_url answers with something else than an object with id: %w", err)
+	}
+	if id, ok := members["id"]; ok {
+		if err := json.Unmarshal(id, &said.id); err != nil {
+			return said, fmt.Errorf("verify_url answers with an id that is no text: %w", err)
+		}
+		if !utf8.Valid(id) || strings.Count(said.id, "\ufffd") > bytes.Count(id, []byte("\ufffd"))+bytes.Count(bytes.ToLower(id), []byte(`\ufffd`)) {
+			return said, errors.New("verify_url answers with an id that is not in Unicode")
+		}
+	}
+	if exp, ok := members["exp"]; ok {
+		if err := json.Unmarshal(exp, &said.exp); err != nil {
+			return said, fmt.Errorf("verify_url answers with an exp that is no number: %w", err)
+		}
+	}
+	return said, nil
 }
 
 // remembered is an answer and when it is to be forgotten.

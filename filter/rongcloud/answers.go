@@ -50,13 +50,18 @@ type done struct {
 	Code int `json:"code"`
 }
 
-// refuse answers with a refusal. Nothing that was written before counts.
+// refuse answers with a refusal. Nothing that was written before counts. The header
+// of a request that could not be read names no path of ours, and none is made up.
 func (s *Surface) refuse(req *fasthttp.RequestCtx, r refusal) {
+	path := pathOf(&req.Request.Header)
+	if !s.Owns(path) {
+		path = nil
+	}
 	write(&req.Response, r.status, struct {
 		Code    int    `json:"code"`
 		Message string `json:"errorMessage"`
-		URL     string `json:"url"`
-	}{r.code, r.message, string(pathOf(&req.Request.Header))})
+		URL     string `json:"url,omitempty"`
+	}{r.code, r.message, string(path)})
 }
 
 // write answers with a value that can always be encoded: numbers and strings.

@@ -1,6 +1,7 @@
 package rongcloud
 
 import (
+	"bytes"
 	"crypto/sha1" // the vendor's rule, see sign
 	"crypto/sha256"
 	"crypto/subtle"
@@ -82,18 +83,22 @@ func (s *Surface) authenticate(h *fasthttp.RequestHeader, now time.Time) (*app, 
 	return who, string(nonce), nil
 }
 
-// credential reads a header in either spelling, the plain one first; nil if it is
-// not there, or there twice: two readers of the request could pick different ones.
-func credential(h *fasthttp.RequestHeader, header string) []byte {
+// credential reads a header in either spelling; nil if it is not there, or there
+// twice, or in both with two values: two readers of the request could pick
+// different ones. An empty one counts as absent.
+func credential(h *fasthttp.RequestHeader, header string) (value []byte) {
 	for _, spelling := range [...]string{header, "RC-" + header} {
 		switch found := h.PeekAll(spelling); {
 		case len(found) > 1:
 			return nil
-		case len(found) == 1 && len(found[0]) > 0:
-			return found[0]
+		case len(found) == 0 || len(found[0]) == 0:
+		case value != nil && !bytes.Equal(value, found[0]):
+			return nil
+		default:
+			value = found[0]
 		}
 	}
-	return nil
+	return value
 }
 
 // appOf finds an app by its key, nobody if none has it. Every key is compared, by

@@ -41,6 +41,10 @@ func TestBothHeaderSets(t *testing.T) {
 			mixed["RC-Nonce"] = nonce
 			mixed["RC-Request-Id"], mixed["X-Request-ID"] = "r1", "r1"
 			w.good(w.serve(raw("POST", addPath, addBody, mixed)), `{"code":200}`)
+			maps.Copy(prefixed, plain)
+			w.good(w.serve(raw("POST", addPath, addBody, prefixed)), `{"code":200}`)
+			mixed["App-Key"], mixed["RC-App-Key"] = "", plain["App-Key"]
+			w.good(w.serve(raw("POST", addPath, addBody, mixed)), `{"code":200}`)
 		}
 	}
 }
@@ -82,6 +86,9 @@ func TestWrongCredentials(t *testing.T) {
 	})
 	refuse("an empty nonce, signed", func(h map[string]string) { maps.Copy(h, signedWith(acme(), "", "1")) })
 	refuse("an empty time, signed", func(h map[string]string) { maps.Copy(h, signedWith(acme(), "1", "")) })
+	for name, value := range signedWith(other, "99999", "1408710653001") {
+		refuse("another RC-"+name+" beside", set("RC-"+name, value))
+	}
 	twice := strings.Replace(raw("POST", addPath, addBody, good), "Host: x", "Host: x\r\nApp-Key: otherkey", 1)
 	if a := w.serve(twice); !bodies[a.body] {
 		t.Errorf("two keys: %v", a)

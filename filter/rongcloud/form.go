@@ -44,15 +44,24 @@ func readForm(req *fasthttp.Request) (form, error) {
 }
 
 // isForm takes the media type of forms in UTF-8, which is what it means without a
-// charset too; text in another one would be read as other ids.
+// charset too; text in another one would be read as other ids. Other parameters
+// say nothing of a form.
 func isForm(kind []byte) bool {
-	media, parameter, _ := bytes.Cut(kind, []byte(";"))
+	media, rest, _ := bytes.Cut(kind, []byte(";"))
 	if !bytes.EqualFold(bytes.TrimSpace(media), []byte("application/x-www-form-urlencoded")) {
 		return false
 	}
-	key, value, _ := bytes.Cut(bytes.TrimSpace(parameter), []byte("="))
-	return !bytes.EqualFold(key, []byte("charset")) ||
-		bytes.EqualFold(bytes.Trim(value, `"`), []byte("utf-8")) || bytes.EqualFold(bytes.Trim(value, `"`), []byte("utf8"))
+	for len(rest) > 0 {
+		var parameter []byte
+		parameter, rest, _ = bytes.Cut(rest, []byte(";"))
+		key, value, _ := bytes.Cut(bytes.TrimSpace(parameter), []byte("="))
+		value = bytes.Trim(value, `"`)
+		if bytes.EqualFold(key, []byte("charset")) &&
+			!bytes.EqualFold(value, []byte("utf-8")) && !bytes.EqualFold(value, []byte("utf8")) {
+			return false
+		}
+	}
+	return true
 }
 
 // parseForm decodes a form. A semicolon is no separator, and a percent sign that is

@@ -124,7 +124,10 @@ func TestContentType(t *testing.T) {
 	for kind, good := range map[string]bool{
 		"application/x-www-form-urlencoded": true, "application/x-www-form-urlencoded; charset=utf-8": true,
 		"APPLICATION/X-WWW-FORM-URLENCODED;charset=UTF-8": true, `application/x-www-form-urlencoded; charset="utf8"`: true, "": true,
-		"application/x-www-form-urlencoded; charset=gbk": false, "application/json": false, "multipart/form-data; boundary=x": false,
+		"application/x-www-form-urlencoded; charset=utf-8;": true, `application/x-www-form-urlencoded; charset="utf-8"; x=y`: true,
+		"application/x-www-form-urlencoded;": true, "application/x-www-form-urlencoded; x=y; charset=gbk": false,
+		"application/x-www-form-urlencoded; charset=utf-8; charset=gbk": false,
+		"application/x-www-form-urlencoded; charset=gbk":                false, "application/json": false, "multipart/form-data; boundary=x": false,
 		"text/plain": false, "application/x-www-form-urlencodedx": false, "\xff": false,
 	} {
 		h := headers(acme())

@@ -161,6 +161,16 @@ func TestFail(t *testing.T) {
 	}
 }
 
+// TestFailOfUnread: of a request that could not be read there is no path to repeat.
+func TestFailOfUnread(t *testing.T) {
+	var ctx fasthttp.RequestCtx
+	ctx.Init(&fasthttp.Request{}, nil, nil)
+	newWorld(t).surface.Fail(&ctx, border.Problemf(border.CodeHeaderTooLarge, "large"))
+	if got := string(ctx.Response.Body()); got != `{"code":1005,"errorMessage":"large."}` {
+		t.Error(got)
+	}
+}
+
 // TestConcurrent is for the race detector: many requests of two apps at once.
 func TestConcurrent(t *testing.T) {
 	other := App{Name: "other", Key: "k2", Secret: "s2", Rate: 1000, MaxClockSkew: time.Hour, RefuseReplay: true}

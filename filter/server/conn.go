@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync/atomic"
@@ -28,6 +29,11 @@ type conn struct {
 	// go of it; hijacked says that fasthttp has handed it over.
 	released chan struct{}
 	hijacked bool
+	// opening is what the client said first since it was last answered: of a
+	// request that fasthttp cannot read to its end, nothing else is left.
+	opening  [128]byte
+	opened   int
+	answered bool
 }
 
 const (
@@ -35,20 +41,38 @@ const (
 	lingerBytes = 256 << 10
 )
 
-// Read notes that the client has begun to speak.
+// Read notes that the client has begun to speak, and how.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.spoke.Load() {
 		c.spoke.Store(true)
 	}
+	if n > 0 && c.answered {
+		c.opened, c.answered = 0, false
+	}
+	c.opened += copy(c.opening[c.opened:], p[:n])
 	return n, err
 }
+
+// target is that of the request that the client opened with, as far as it is
+// known. Of requests that were sent without waiting for answers it is the first.
+func (c *conn) target() []byte {
+	_, target, _ := bytes.Cut(c.opening[:c.opened], []byte(" "))
+	if end := bytes.IndexAny(target, " \r\n"); end >= 0 {
+		target = target[:end]
+	}
+	return target
+}
+
+// goOn asks for the body of a request; it answers nothing.
+var goOn = []byte("HTTP/1.1 100 ")
 
 // Write implements [net.Conn].
 func (c *conn) Write(p []byte) (int, error) {
 	if c.mute {
 		return len(p), nil
 	}
+	c.answered = c.answered || !bytes.HasPrefix(p, goOn)
 	return c.Conn.Write(p)
 }
 

@@ -114,14 +114,26 @@ func (d *door) unread(ctx *fasthttp.RequestCtx, err error) {
 	}
 	hangUp(ctx)
 	problem, label := unreadProblem(&ctx.Request.Header, err), (*route)(nil).label()
-	path, _ := splitTarget(ctx.Request.Header.RequestURI())
-	if s := d.surfaceOf(path); s != nil {
+	if s := d.surfaceOfUnread(ctx); s != nil {
 		s.Fail(ctx, problem)
 		label = s.Name() + " none"
 	} else {
 		writeProblem(&ctx.Response, problem)
 	}
 	d.metrics.count(label, methodOther, ctx.Response.StatusCode())
+}
+
+// surfaceOfUnread finds who owns the path of a request that could not be read to
+// its end. Its header was read, or not, or read and cleared.
+func (d *door) surfaceOfUnread(ctx *fasthttp.RequestCtx) Surface {
+	path, _ := splitTarget(ctx.Request.Header.RequestURI())
+	if s := d.surfaceOf(path); s != nil {
+		return s
+	}
+	if c, ok := ctx.Conn().(*conn); ok {
+		path, _ = splitTarget(c.target())
+	}
+	return d.surfaceOf(path)
 }
 
 func unreadProblem(h *fasthttp.RequestHeader, err error) border.Problem {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/valyala/fasthttp"
@@ -103,6 +105,10 @@ func TestSurfaceSaysItsOwnWay(t *testing.T) {
 		{"GET /vendor/x HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", "oops bad_request"},
 		{"POST /vendor/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n" + strings.Repeat("x", 1<<20+1), "oops too_large"},
 		{"DELETE /vendor/x HTTP/1.1\r\nHost: x\r\n\r\n", "oops internal"},
+		{"POST /vendor/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", "oops length_required"},
+		{"POST http://h/vendor/x?y HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", "oops length_required"},
+		{"GET /vendor/x HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("x", readBufferSize) + "\r\n\r\n", "oops header_too_large"},
+		{"GET /vendor/x HTTP/1.1\r\nno header\r\n\r\n", "oops bad_request"},
 	} {
 		if all := r.send(c.raw, 0); len(all) != 1 || all[0].body != c.want || !all[0].closes {
 			t.Errorf("%.60q is answered %+v, want %s and the end", c.raw, all, c.want)
@@ -115,6 +121,46 @@ func TestSurfaceSaysItsOwnWay(t *testing.T) {
 	r.stop()
 	if n := testutil.ToFloat64(counted.limited.WithLabelValues("vendor")); n != 1 {
 		t.Errorf("%v requests count as limited, want the one that was answered 429", n)
+	}
+}
+
+// TestSurfaceOfUnread: the form of a refusal is that of the request that could not
+// be read, not of one before it on the connection, and not of its body.
+func TestSurfaceOfUnread(t *testing.T) {
+	r := runVendor(t, func(_ context.Context, req *fasthttp.RequestCtx) string { return "" },
+		Options{ReadTimeout: 50 * time.Millisecond})
+	const (
+		vendors = "GET /vendor/x HTTP/1.1\r\nHost: x\r\n\r\n"
+		native  = "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+		begun   = " HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+		unread  = "oops request_timeout"
+	)
+	for _, c := range []struct {
+		name, before, raw string
+		vendors           bool
+	}{
+		{"the vendor's after a native one", native, "POST /vendor/x" + begun + "\r\n", true},
+		{"a native one after the vendor's", vendors, "POST /nothing" + begun + "\r\n", false},
+		{"the vendor's with a body of its own words", vendors, "POST /vendor/x" + begun + "\r\nPOST /nothing HTTP", true},
+		{"a native one with a body of the vendor's", native, "POST /nothing" + begun + "\r\nPOST /vendor/x HTTP", false},
+		{"the vendor's that was told to go on", native, "POST /vendor/x" + begun + "Expect: 100-continue\r\n\r\n", true},
+	} {
+		nc := r.dial()
+		defer nc.Close()
+		for _, raw := range []string{c.before, c.raw} {
+			if _, err := io.WriteString(nc, raw); err != nil {
+				t.Fatal(err)
+			}
+			if raw == c.before {
+				if _, err := io.ReadAtLeast(nc, make([]byte, 4096), 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		answer, err := io.ReadAll(nc)
+		if err != nil || bytes.Contains(answer, []byte(unread)) != c.vendors || !bytes.Contains(answer, []byte("request_timeout")) {
+			t.Errorf("%s: %q, %v", c.name, answer, err)
+		}
 	}
 }
 

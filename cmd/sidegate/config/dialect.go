@@ -66,6 +66,27 @@ func (owners credentials) add(app string, d Dialects) (faults []error) {
 	if d.IMKit != nil {
 		claim("imkit.client_keys", d.IMKit.ClientKeys...)
 		claim("imkit.api_keys", d.IMKit.APIKeys...)
+		faults = append(faults, owners.apart(app, d.IMKit)...)
+	}
+	return faults
+}
+
+// apart refuses an API key that is also a client key, of whichever app: every
+// client of an app holds its client key, and an API key may do everything.
+func (owners credentials) apart(app string, k *IMKit) (faults []error) {
+	for _, c := range []struct {
+		name, other string
+		keys        []string
+	}{
+		{"client_keys", "api_keys", k.ClientKeys}, {"api_keys", "client_keys", k.APIKeys},
+	} {
+		for _, key := range c.keys {
+			other, taken := owners["imkit."+c.other+sep+key]
+			if taken && (other != app || c.name == "api_keys") { // or it is said twice
+				faults = append(faults, fmt.Errorf("apps.%s.dialects.imkit.%s is also among the %s of the app %q; what every client holds must not open everything",
+					app, c.name, c.other, other))
+			}
+		}
 	}
 	return faults
 }

@@ -120,6 +120,27 @@ func TestSharedCredentials(t *testing.T) {
 	}
 }
 
+// TestClientKeyAsAPIKey: what every client holds must not open everything, in its
+// own app or another.
+func TestClientKeyAsAPIKey(t *testing.T) {
+	for _, tc := range []struct{ apps, fault string }{
+		{"a: {dialects: {imkit: {client_keys: [KEY-7], api_keys: [KEY-7]}}}", "apps.a.dialects.imkit.api_keys is also among the client_keys"},
+		{"a: {dialects: {imkit: {client_keys: [KEY-7]}}}, b: {dialects: {imkit: {api_keys: [KEY-7]}}}", "apps.b.dialects.imkit.api_keys is also among the client_keys"},
+		{"a: {dialects: {imkit: {api_keys: [KEY-7]}}}, b: {dialects: {imkit: {client_keys: [KEY-7]}}}", "apps.b.dialects.imkit.client_keys is also among the api_keys"},
+		{"a: {dialects: {imkit: {client_keys: [KEY-7], api_keys: [KEY-8]}}}, b: {dialects: {imkit: {client_keys: [KEY-9]}}}", ""},
+	} {
+		_, err := Load(Source{File: write(t, "apps: {"+tc.apps+"}")})
+		switch {
+		case tc.fault == "":
+			if err != nil {
+				t.Errorf("%s: %v", tc.apps, err)
+			}
+		case err == nil || strings.Count(err.Error(), tc.fault) != 1 || strings.Contains(err.Error(), "KEY-7"):
+			t.Errorf("%s: %v, want %s", tc.apps, err, tc.fault)
+		}
+	}
+}
+
 func TestVariableAndFlagFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -109,6 +109,7 @@ var (
 	errNoKey     = errors.New("no key is known for the token")
 	errAlgorithm = errors.New("the algorithm is not accepted")
 	errCritical  = errors.New("the token has a critical header that is not understood")
+	errText      = fmt.Errorf("%w: the claims are not in Unicode", jwt.ErrTokenMalformed)
 	errTooOld    = errors.New("the token was issued too long ago")
 )
 
@@ -137,6 +138,9 @@ func (a *Authenticator) claims(token string) (jwt.MapClaims, error) {
 			err = fmt.Errorf("%w: %w", errAlgorithm, err)
 		}
 		return nil, err
+	}
+	if _, payload, _ := strings.Cut(parsed.Raw, "."); !isText(a.parser, payload[:strings.IndexByte(payload, '.')]) {
+		return nil, errText
 	}
 	if err := a.checkAge(claims); err != nil {
 		return nil, err
