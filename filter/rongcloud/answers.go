@@ -99,7 +99,7 @@ func (s *Surface) refusalOf(ctx context.Context, c call, err error) refusal {
 		case filter.CodeInvalidUserID, filter.CodeConflictingBatch, filter.CodeSelfBlock:
 			return badf("%s.", known.Detail)
 		case filter.CodeStoreUnavailable:
-			level, own.message = slog.LevelWarn, "The database does not answer; nothing was stored, try again."
+			level, own.message = slog.LevelWarn, "The database does not answer; nothing was changed, try again."
 		case filter.CodeOutcomeUnknown:
 			level = slog.LevelWarn
 			own = refusal{status: 504, code: codeTimeout,

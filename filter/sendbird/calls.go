@@ -133,9 +133,5 @@ func (s *Surface) profiles(ctx context.Context, in request, ids []string) (peopl
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	found, err := s.users.Lookup(ctx, in.app.name, ids)
-	if err != nil {
-		return nil, fmt.Errorf("look users up: %w", err)
-	}
-	return found, nil
+	return s.users.Lookup(ctx, in.app.name, ids)
 }
