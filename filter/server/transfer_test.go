@@ -235,6 +235,39 @@ func TestImportOfHalfABody(t *testing.T) {
 	}
 }
 
+// TestImportAnswersBeforeTheBodyEnds: the answer reaches a client who has far more
+// to send than sockets hold, even one who reads nothing until all is sent.
+func TestImportAnswersBeforeTheBodyEnds(t *testing.T) {
+	r := runTransfers(t, &fakeTransfers{}, Options{})
+	const size = 32 << 20
+	nc := r.dial()
+	defer nc.Close()
+	// The first line is no header, and ends the import.
+	begin := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Type: text/csv\r\nContent-Length: %d\r\n\r\nx\n", importPath, size)
+	if _, err := io.WriteString(nc, begin+strings.Repeat("\n", size-len("x\n"))); err != nil {
+		t.Fatalf("sending: %v", err)
+	}
+	a, err := readAnswer(bufio.NewReader(nc), false)
+	if err != nil || a.status != 400 || a.code(t) != "unknown_field" || !a.closes {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestImportHearsNobodyOutForEver: who goes on sending slowly after the answer
+// loses the connection.
+func TestImportHearsNobodyOutForEver(t *testing.T) {
+	r := runTransfers(t, &fakeTransfers{}, Options{StreamTimeout: 50 * time.Millisecond, DrainTimeout: time.Hour})
+	nc := r.dial()
+	defer nc.Close()
+	if _, err := io.WriteString(nc, "POST "+importPath+" HTTP/1.1\r\nHost: h\r\nContent-Type: text/csv\r\nContent-Length: 1000\r\n\r\nx\n"); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := readAnswer(bufio.NewReader(nc), false); err != nil || a.status != 400 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	r.stop() // returns, long before DrainTimeout
+}
+
 // TestImportOfASlowClient: each 64 kB have their time, however many there are, and
 // a client that falls silent loses the connection with an answer.
 func TestImportOfASlowClient(t *testing.T) {
