@@ -17,7 +17,6 @@ const importConns = 2
 type importRun struct {
 	store TransferStore
 	req   ImportRequest
-	now   time.Time // it began; what has expired by then is refused
 
 	report    ImportReport
 	overLimit int // lists
@@ -124,7 +123,8 @@ func (run *importRun) read(most int) *batch {
 	for len(b.lines) < most {
 		record, number, err := run.req.Lines.Next()
 		if err == nil {
-			err = checkRecord(&record, run.now)
+			// Lines may be made while they are sent, for hours.
+			err = checkRecord(&record, time.Now())
 		}
 		wrong, one := aboutLine(err)
 		switch {

@@ -134,7 +134,7 @@ func (t *Transfer) Import(ctx context.Context, req ImportRequest) (ImportReport,
 		return ImportReport{}, err
 	}
 	req.App, req.Actor = strings.Clone(req.App), strings.Clone(req.Actor)
-	run := &importRun{store: t.store, req: req, now: time.Now()}
+	run := &importRun{store: t.store, req: req}
 	var err error
 	if req.Mode == ImportWhole {
 		err = run.whole(ctx)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sidegate/sidegate/cache"
@@ -208,6 +209,27 @@ func TestImportHoldsLinesToTheRulesOfWrites(t *testing.T) {
 			t.Errorf("%s: %+v, want %s", c.name, got, c.want)
 		}
 	}
+}
+
+// TestImportReadsTheClockForEachLine: one that follows an export, or whatever else
+// goes on, carries entries that are younger than the import itself.
+func TestImportReadsTheClockForEachLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		lines := &paper{n: 2, make: func(line int) (Record, error) {
+			time.Sleep(time.Hour)
+			r := entry("bob", fmt.Sprint("t", line))
+			r.CreatedAt = time.Now()
+			if line == 2 {
+				r.CreatedAt, r.ExpiresAt = begun, begun.Add(time.Minute)
+			}
+			return r, nil
+		}}
+		report, err := newTransfer(t, newShelf(10)).Import(t.Context(), ImportRequest{App: "acme", Lines: lines})
+		if err != nil || report.Created != 1 || len(report.Errors) != 1 || report.Errors[0].Line != 2 || report.Errors[0].Code != CodeInvalidExpiry {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
 }
 
 func TestImportFoldsLinesAboutOneEntry(t *testing.T) {

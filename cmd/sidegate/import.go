@@ -126,6 +126,10 @@ func (c *importCmd) send(ctx context.Context, api *client, in io.Reader, begun t
 		if resp != nil {
 			_ = resp.Body.Close()
 		}
+		var unread unreadError
+		if errors.As(err, &unread) {
+			return nil, usageError{unread} // nothing is wrong with the server
+		}
 		var refused *problem
 		if errors.As(err, &refused) {
 			return refused.Report, err

@@ -82,6 +82,12 @@ func TestImportConvertsOnTheWay(t *testing.T) {
 	if got := command(t, nil, "import", filepath.Join(t.TempDir(), "none"), "--api-url", url); got.code != exitUsage {
 		t.Errorf("no file: %+v", got)
 	}
+	for _, format := range []string{"--format=ndjson", "--format=imkit"} { // sent as it is, and converted
+		got := command(t, nil, "import", t.TempDir(), format, "--api-url", url)
+		if got.code != exitUsage || !strings.Contains(got.stderr, "is a directory") || strings.Contains(got.stderr, url) {
+			t.Errorf("a folder, %s: %+v", format, got)
+		}
+	}
 	if got := command(t, nil, "import", write(t, "x"), "--api-url", "http://127.0.0.1:1"); got.code != exitUnreachable {
 		t.Errorf("no server: %+v", got)
 	}

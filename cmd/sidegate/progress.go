@@ -26,8 +26,16 @@ func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.from.Read(p)
 	m.bytes.Add(int64(n))
 	m.lines.Add(int64(bytes.Count(p[:n], []byte("\n"))))
+	if err != nil && err != io.EOF {
+		err = unreadError{err}
+	}
 	return n, err
 }
+
+// unreadError is a failure to read the file, whoever was handed it.
+type unreadError struct{ error }
+
+func (e unreadError) Unwrap() error { return e.error }
 
 const barWidth = 30
 

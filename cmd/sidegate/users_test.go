@@ -106,7 +106,8 @@ func TestUsersImport(t *testing.T) {
 		t.Errorf("%s users are there", n)
 	}
 	file := filepath.Join(t.TempDir(), "users.ndjson")
-	if err := os.WriteFile(file, []byte(`{"user":"last"}`), 0o600); err != nil { // no line feed at the end
+	// A byte order mark at the beginning, no line feed at the end.
+	if err := os.WriteFile(file, []byte("\ufeff"+`{"user":"last"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := command(t, environ, "users", "import", file, "--app=a b"); got != (outcome{0, "1 users stored: 1 new, 0 replaced; 0 lines refused. 0s.\n", ""}) {

@@ -95,11 +95,12 @@ func (r *csvReader) readRow() (number int, err error) {
 		return number, err
 	}
 	r.row = append(r.row[:0], line...)
-	for bytes.Count(r.row, []byte(`"`))%2 == 1 {
+	for quoted := endsQuoted(line, false); quoted; quoted = endsQuoted(line, true) {
 		line, err = r.lines.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return number, filter.Errorf(filter.CodeInvalidLine, "a quoted field has no end")
+			return number, filter.Errorf(filter.CodeInvalidLine,
+				"a quoted field has no end; lines %d to %d are left out", number, r.lines.number)
 		case errors.Is(err, errLongLine) || err == nil && len(r.row)+len(line) >= maxLine:
 			return number, filter.Errorf(filter.CodeInvalidLine,
 				"a quoted field has no end within %d bytes; lines %d to %d are left out", maxLine, number, r.lines.number)
@@ -111,6 +112,47 @@ func (r *csvReader) readRow() (number int, err error) {
 	// Within quotes a carriage return is part of the text, at the end of a row not.
 	r.row = bytes.TrimSuffix(r.row, []byte("\r"))
 	return number, r.split()
+}
+
+// endsQuoted reports whether a line ends within a quoted field, so that its row
+// goes on in the next one; quoted says that it begins within one. Only a quote at
+// the beginning of a field opens it: a stray quote makes its own line wrong and
+// takes no other with it.
+func endsQuoted(line []byte, quoted bool) bool {
+	for {
+		if !quoted && bytes.HasPrefix(line, []byte(`"`)) {
+			quoted, line = true, line[1:]
+		}
+		if quoted {
+			end := closingQuote(line)
+			if end < 0 {
+				return true
+			}
+			quoted, line = false, line[end+1:]
+			if len(line) > 0 && line[0] != ',' {
+				return false // wrong, as split will find
+			}
+		}
+		i := bytes.IndexByte(line, ',')
+		if i < 0 || bytes.IndexByte(line[:i], '"') >= 0 {
+			return false
+		}
+		line = line[i+1:]
+	}
+}
+
+// closingQuote finds the first quote that is not doubled, or returns -1.
+func closingQuote(text []byte) int {
+	for at := 0; ; {
+		i := bytes.IndexByte(text[at:], '"')
+		if i < 0 {
+			return -1
+		}
+		if at += i; !bytes.HasPrefix(text[at+1:], []byte(`"`)) {
+			return at
+		}
+		at += 2
+	}
 }
 
 // split cuts a row into cells. Cells are strings of their own.

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -88,8 +89,10 @@ func TestLinesOfCSV(t *testing.T) {
 		{"other order, quoted header", "\"target\",\"owner\"\r\nb,a\r\n\r\nc,a\r\n", "b c", nil},
 		{"quotes and line ends", "owner,target,note\na,\"b,\"\"1\"\"\",\"one\ntwo\"\na,c,", `b,"1" c`, nil},
 		{"too few and too many", "owner,target\na\na,b,c\na,d\n", "d", map[int]filter.Code{2: "invalid_line", 3: "invalid_line"}},
-		{"a stray quote", "owner,target\na,b\"c\na\"d,e\na,f\n", "f", map[int]filter.Code{2: "invalid_line"}},
+		{"stray quotes", "owner,target\na,b\"c\na,d\na\"d,e\na,f\n", "d f", map[int]filter.Code{2: "invalid_line", 4: "invalid_line"}},
 		{"something behind a quote", "owner,target\na,\"b\"c\na,f\n", "f", map[int]filter.Code{2: "invalid_line"}},
+		{"an opening quote behind a stray one", "owner,target\na\"x,\"b\na,c\n\"a\",\"d\"\r\n", "c d", map[int]filter.Code{2: "invalid_line"}},
+		{"an opening quote behind a closed field", "owner,target\n\"a\"x,\"b\na,e\na,\"f\"\n", "e f", map[int]filter.Code{2: "invalid_line"}},
 		{"a quote without end", "owner,target\na,f\na,\"b\nc", "f", map[int]filter.Code{3: "invalid_line"}},
 		{"a mode", "owner,target,allowlist_mode\na,,true\na,,maybe\na,b,\n", " b", map[int]filter.Code{3: "invalid_line"}},
 		{"nothing", "", "", nil},
@@ -108,6 +111,11 @@ func TestLinesOfCSV(t *testing.T) {
 				t.Errorf("%s: line %d is %q, want %s", c.name, line, wrong[line], code)
 			}
 		}
+	}
+	// What a quote without an end has swallowed is told line by line.
+	swallowed := csvLines("owner,target\na,\"b\na,c\na,d")
+	if _, line, err := swallowed.Next(); line != 2 || !strings.Contains(fmt.Sprint(err), "lines 2 to 4 are left out") {
+		t.Errorf("line %d: %v", line, err)
 	}
 	// A quote in the wrong place costs 16 kB, and never what is behind them.
 	long := "owner,target\na,\"b\n" + strings.Repeat("a,x\n", maxLine/4) + "a,f\n"

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -118,11 +119,11 @@ func (m *measured) Read(b []byte) (int, error) {
 }
 
 // body is the reader of a body as its framing says.
-func (f framing) body(from io.Reader) io.Reader {
+func (f framing) body(from io.Reader) *marked {
 	if f.chunked {
-		return marked{httputil.NewChunkedReader(from)}
+		return &marked{from: httputil.NewChunkedReader(from)}
 	}
-	return marked{&measured{from: from, left: f.length}}
+	return &marked{from: &measured{from: from, left: f.length}}
 }
 
 // bodyError is a failure to read a body, which is never a failure of ours.
@@ -131,10 +132,14 @@ type bodyError struct{ error }
 func (e bodyError) Unwrap() error { return e.error }
 
 // marked marks the errors of a body.
-type marked struct{ from io.Reader }
+type marked struct {
+	from  io.Reader
+	ended bool // there is no more of it, or what there is cannot be read
+}
 
-func (m marked) Read(b []byte) (int, error) {
+func (m *marked) Read(b []byte) (int, error) {
 	n, err := m.from.Read(b)
+	m.ended = m.ended || err != nil
 	if err != nil && err != io.EOF {
 		err = bodyError{err}
 	}
@@ -177,19 +182,37 @@ func (d *door) takeOver(ctx *fasthttp.RequestCtx, r *route, f framing, answer st
 			d.fail(&resp, r, err)
 		}
 		resp.SetConnectionClose()
-		c.linger = true
-		if c.SetWriteDeadline(time.Now().Add(d.streamTimeout)) == nil {
-			out := bufio.NewWriter(c)
-			if resp.Write(out) == nil {
-				_ = out.Flush() // a client that has gone misses its answer
-			}
-		}
-		// Closed here, for whoever waits for released may close the rest.
-		_ = c.Close()
+		d.conclude(c, &resp, body.ended)
 		if d.metrics != nil {
 			d.metrics.observe(r.label(), methodPost, resp.StatusCode(), time.Since(begun))
 		}
 	})
+}
+
+// conclude writes the answer and closes the connection.
+//
+// An answer that comes before the body has ended meets a client who is still
+// sending. What it sends is read and dropped, for as long as a piece of a body may
+// take: one who reads only when all is sent would never come to the answer, and to
+// one who reads meanwhile, bytes that nobody took would make the kernel send a
+// reset, which destroys the answer.
+func (d *door) conclude(c *conn, resp *fasthttp.Response, ended bool) {
+	var dropping sync.WaitGroup
+	if c.linger = ended; !ended && c.SetReadDeadline(time.Now().Add(d.streamTimeout)) == nil {
+		dropping.Go(func() { _, _ = io.Copy(io.Discard, c.Conn) }) // whatever ends it
+	}
+	if c.SetWriteDeadline(time.Now().Add(d.streamTimeout)) == nil {
+		out := bufio.NewWriter(c)
+		if resp.Write(out) == nil {
+			_ = out.Flush() // a client that has gone misses its answer
+		}
+	}
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && !ended {
+		_ = half.CloseWrite() // the connection ends in a moment
+	}
+	dropping.Wait()
+	// Closed here, for whoever waits for released may close the rest.
+	_ = c.Close()
 }
 
 // guarded turns a panic into an error, as call does for handlers.

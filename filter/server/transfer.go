@@ -129,7 +129,14 @@ func importFormat(h *fasthttp.RequestHeader) (csv bool, err error) {
 		return false, border.Problemf(border.CodeUnsupportedMediaType,
 			"Content-Encoding is %s; send the body as it is", border.Quote(encoding))
 	}
-	media, _, _ := bytes.Cut(h.ContentType(), []byte(";"))
+	media, parameters, _ := bytes.Cut(h.ContentType(), []byte(";"))
+	for one := range bytes.SplitSeq(parameters, []byte(";")) {
+		name, value, _ := bytes.Cut(bytes.TrimSpace(one), []byte("="))
+		if bytes.EqualFold(name, []byte("charset")) && !bytes.EqualFold(bytes.Trim(value, `"`), []byte("utf-8")) {
+			return false, border.Problemf(border.CodeUnsupportedMediaType,
+				"the charset is %s; an import is in UTF-8", border.Quote(value))
+		}
+	}
 	switch strings.ToLower(string(bytes.TrimSpace(media))) {
 	case "", ndjsonType:
 		return false, nil

@@ -139,6 +139,7 @@ func TestImportTakesABodyHoweverItIsFramed(t *testing.T) {
 		"a length, no type":  fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", importPath, len(twoLines), twoLines),
 		"one chunk":          chunked(importPath, twoLines, 1<<20),
 		"chunks of a byte":   chunked(importPath, twoLines, 1),
+		"a charset":          chunked(importPath, twoLines, 9, "Content-Type", `application/x-ndjson; charset="UTF-8"`),
 		"no last line end":   chunked(importPath, strings.TrimSpace(twoLines), 7),
 		"windows line ends":  chunked(importPath, strings.ReplaceAll(twoLines, "\n", "\r\n\r\n"), 7),
 		"a byte order mark":  chunked(importPath, "\ufeff"+twoLines, 9),
@@ -182,6 +183,7 @@ func TestImportRefusesWhatItCannotRead(t *testing.T) {
 		"JSON":                   {request("POST", importPath, `[]`), 415, "unsupported_media_type"},
 		"a picture":              {request("POST", importPath, `x`, "Content-Type", "image/png"), 415, "unsupported_media_type"},
 		"gzip":                   {request("POST", importPath, `x`, "Content-Type", "text/csv", "Content-Encoding", "gzip"), 415, "unsupported_media_type"},
+		"another charset":        {request("POST", importPath, `x`, "Content-Type", "text/csv; header=present; charset=latin1"), 415, "unsupported_media_type"},
 		"an unknown parameter":   {chunked(importPath+"?dryrun=1", twoLines, 9), 400, "unknown_parameter"},
 		"a parameter twice":      {chunked(importPath+"?atomic=1&atomic=1", twoLines, 9), 400, "unknown_parameter"},
 		"a parameter that is no": {chunked(importPath+"?atomic=yes", twoLines, 9), 400, "invalid_parameter"},
@@ -233,6 +235,39 @@ func TestImportOfHalfABody(t *testing.T) {
 		}
 		_ = nc.Close()
 	}
+}
+
+// TestImportAnswersBeforeTheBodyEnds: the answer reaches a client who has far more
+// to send than sockets hold, even one who reads nothing until all is sent.
+func TestImportAnswersBeforeTheBodyEnds(t *testing.T) {
+	r := runTransfers(t, &fakeTransfers{}, Options{})
+	const size = 32 << 20
+	nc := r.dial()
+	defer nc.Close()
+	// The first line is no header, and ends the import.
+	begin := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Type: text/csv\r\nContent-Length: %d\r\n\r\nx\n", importPath, size)
+	if _, err := io.WriteString(nc, begin+strings.Repeat("\n", size-len("x\n"))); err != nil {
+		t.Fatalf("sending: %v", err)
+	}
+	a, err := readAnswer(bufio.NewReader(nc), false)
+	if err != nil || a.status != 400 || a.code(t) != "unknown_field" || !a.closes {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestImportHearsNobodyOutForEver: who goes on sending slowly after the answer
+// loses the connection.
+func TestImportHearsNobodyOutForEver(t *testing.T) {
+	r := runTransfers(t, &fakeTransfers{}, Options{StreamTimeout: 50 * time.Millisecond, DrainTimeout: time.Hour})
+	nc := r.dial()
+	defer nc.Close()
+	if _, err := io.WriteString(nc, "POST "+importPath+" HTTP/1.1\r\nHost: h\r\nContent-Type: text/csv\r\nContent-Length: 1000\r\n\r\nx\n"); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := readAnswer(bufio.NewReader(nc), false); err != nil || a.status != 400 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	r.stop() // returns, long before DrainTimeout
 }
 
 // TestImportOfASlowClient: each 64 kB have their time, however many there are, and
