@@ -361,7 +361,9 @@ func TestAcceptR3Outage(t *testing.T) {
 		calls++
 		s.rongRefused(fresh("kring"), path, form, [2]int{500, 1000})
 	}
-	if got := logged1000.FindAllString(s.stderr.String(), -1); len(got) != calls || strings.Contains(strings.Join(got, ""), "private") {
+	logged := func() []string { return logged1000.FindAllString(s.stderr.String(), -1) }
+	waitFor(t, "the log to arrive", func() bool { return len(logged()) >= calls })
+	if got := logged(); len(got) != calls || strings.Contains(strings.Join(got, ""), "private") {
 		t.Errorf("%d calls, in the log: %s", calls, strings.Join(got, "\n"))
 	}
 }
