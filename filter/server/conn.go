@@ -37,8 +37,10 @@ type conn struct {
 }
 
 const (
-	lingerTime  = 500 * time.Millisecond
-	lingerBytes = 256 << 10
+	// A client that reads its answer only when all is sent must come to that on
+	// a busy machine too: a body that some route would take is heard out.
+	lingerTime  = 2 * time.Second
+	lingerBytes = maxBody
 )
 
 // Read notes that the client has begun to speak, and how.
