@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -89,14 +88,22 @@ func TestText(t *testing.T) {
 }
 
 func TestUnescape(t *testing.T) {
-	for _, s := range []string{"", "abc", "a+b", "%41%4a%4A", "a%20b%", "%4", "%g1", "%1g", "%00%ff", "++", "%2B", "%25%32%35", "%%41"} {
-		query, queryErr := url.QueryUnescape(s)
-		path, pathErr := url.PathUnescape(s)
-		if got, ok := unescape([]byte(s), true); ok != (queryErr == nil) || got != query {
-			t.Errorf("in a query %q is %q, %v; want %q", s, got, ok, query)
+	for text, want := range map[string]struct{ query, path string }{
+		"": {"", ""}, "abc": {"abc", "abc"}, "a+b": {"a b", "a+b"}, "%41%4a%4A": {"AJJ", "AJJ"}, "%00%ff": {"\x00\xff", "\x00\xff"},
+		"++": {"  ", "++"}, "%2B": {"+", "+"}, "%25%32%35": {"%25", "%25"}, "a;b": {"a;b", "a;b"},
+	} {
+		if got, ok := unescape([]byte(text), true); !ok || got != want.query {
+			t.Errorf("in a query %q is %q, %v; want %q", text, got, ok, want.query)
 		}
-		if got, ok := unescape([]byte(s), false); ok != (pathErr == nil) || got != path {
-			t.Errorf("in a path %q is %q, %v; want %q", s, got, ok, path)
+		if got, ok := unescape([]byte(text), false); !ok || got != want.path {
+			t.Errorf("in a path %q is %q, %v; want %q", text, got, ok, want.path)
+		}
+	}
+	for _, text := range []string{"a%20b%", "%4", "%g1", "%1g", "%%41"} {
+		for _, plus := range []bool{true, false} {
+			if got, ok := unescape([]byte(text), plus); ok {
+				t.Errorf("%q is read as %q", text, got)
+			}
 		}
 	}
 }

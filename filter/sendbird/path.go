@@ -3,6 +3,7 @@ package sendbird
 import (
 	"bytes"
 	"context"
+	"net/url"
 
 	"github.com/valyala/fasthttp"
 
@@ -98,37 +99,10 @@ func splitTarget(target []byte) (path, query []byte) {
 // in a path it is itself. ok is false for a percent sign without two hexadecimal
 // digits behind it.
 func unescape(text []byte, plus bool) (decoded string, ok bool) {
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case c == '+' && plus:
-			c = ' '
-		case c == '%':
-			if len(text)-i < 3 {
-				return "", false
-			}
-			hi, lo := unhex(text[i+1]), unhex(text[i+2])
-			if hi > 15 || lo > 15 {
-				return "", false
-			}
-			c = hi<<4 | lo
-			i += 2
-		}
-		out = append(out, c)
+	decode := url.PathUnescape
+	if plus {
+		decode = url.QueryUnescape
 	}
-	return string(out), true
-}
-
-// unhex returns the value of a hexadecimal digit, more than 15 for other bytes.
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 0xff
+	decoded, err := decode(string(text))
+	return decoded, err == nil
 }

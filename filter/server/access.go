@@ -54,6 +54,19 @@ func (in *input) mayList(app, owner string) error {
 	return in.rates.take(app, owner)
 }
 
+// wholeApp reads which app a path names and sees that the caller may touch all of
+// it. Such a request is about no single owner and uses up the rate of the app only.
+func (in *input) wholeApp() (string, error) {
+	app, err := in.id(0)
+	if err != nil {
+		return "", err
+	}
+	if err := forbidApp(in.who, app); err != nil {
+		return "", err
+	}
+	return app, in.rates.takeApp(app)
+}
+
 // staffRead reports whether only the scope staff let the request in: a look at
 // other people's lists, which is logged.
 func (in *input) staffRead() bool {

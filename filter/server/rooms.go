@@ -40,14 +40,8 @@ func (r *rooms) put(ctx *fasthttp.RequestCtx, in input) error {
 	if len(in.query) > 0 {
 		return noParameters()
 	}
-	app, err := in.id(0)
+	app, err := in.wholeApp()
 	if err != nil {
-		return err
-	}
-	if err := forbidApp(in.who, app); err != nil {
-		return err
-	}
-	if err := in.rates.takeApp(app); err != nil {
 		return err
 	}
 	pair, id, err := parseRoom(ctx.Request.Body())

@@ -391,6 +391,23 @@ func inUTC(r filter.Record) filter.Record {
 	return r
 }
 
+// TestTransfersCountForTheApp: they are about no single owner, so that the rate of
+// owners does not bind them, and the rate of the app does.
+func TestTransfersCountForTheApp(t *testing.T) {
+	for rate, bound := range map[Rate]bool{{PerOwner: 1}: false, {PerApp: 1}: true} {
+		r := runTransfers(t, &fakeTransfers{exported: exported}, Options{Rate: rate})
+		refused := 0
+		for range 30 {
+			if a := r.send(request("GET", exportPath, ""), 1)[0]; a.status == 429 {
+				refused++
+			}
+		}
+		if bound != (refused > 0) {
+			t.Errorf("%+v: %d of 30 are refused", rate, refused)
+		}
+	}
+}
+
 func TestExportWritesWhatImportReads(t *testing.T) {
 	f := &fakeTransfers{exported: exported}
 	r := runTransfers(t, f, Options{})
