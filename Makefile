@@ -62,7 +62,7 @@ race: postgres ## Run all tests under the race detector (faults strike twice, no
 # A module of its own: what the SDKs need never reaches the program. The results
 # are not cached: the tests build the program, which go test cannot know.
 .PHONY: dialects
-dialects: postgres ## Run the vendors' SDKs against the program, print what holds of each dialect
+dialects: postgres node ## Run the vendors' SDKs against the program, print what holds of each dialect
 	@go -C filter/dialecttest test -count=1 -timeout 30m -json ./... 2>&1 | \
 		go run filter/dialecttest/matrix/main.go filter/dialecttest/matrix/rows.go
 
@@ -91,3 +91,7 @@ clean: ## Remove what was built; the data of `make run` (.sidegate) stays
 .PHONY: postgres
 postgres:
 	@.ci/postgres
+
+.PHONY: node
+node:
+	@.ci/node
