@@ -29,7 +29,7 @@ type policy interface {
 // accountant pays for what is reachable: it is the only caller of ristretto's
 // Set, Del and Wait, and holds no lock while calling, because ristretto's
 // worker and ours would wait for each other. Between a publish and the
-// accountant's turn a page is reachable and unpaid; roomFor bounds that.
+// accountant's turn a page is reachable and unpaid; reserve bounds that.
 //
 // Ristretto drops, delays, refuses and evicts as it likes: that decides what
 // stays, never what is true (Invariant 3).
@@ -38,9 +38,9 @@ type accountant struct {
 	open  func(maxCost int64, gone func(pageKey)) (policy, error)
 
 	mu      sync.Mutex
-	dirty   map[pageKey]int64 // keys to look at, with the bytes published under each
+	dirty   map[pageKey]int64 // keys to look at, with the unpaid bytes of each
 	inHand  int               // keys taken out of dirty and not yet settled
-	pending atomic.Int64      // bytes published and not yet accounted for
+	pending atomic.Int64      // bytes reachable and not yet accounted for
 	wake    chan struct{}
 
 	guard   sync.RWMutex // keeps policy open while touch uses it
@@ -61,20 +61,32 @@ func newAccountant(c *Cache) *accountant {
 	return &accountant{cache: c, open: openRistretto, dirty: make(map[pageKey]int64), wake: make(chan struct{}, 1)}
 }
 
-// roomFor reports whether a new page may become reachable now. A page that is
-// larger than the whole allowance may if it is alone.
-func (a *accountant) roomFor(bytes int64) bool {
+// reserve takes room for a new page that is about to become reachable out of the
+// allowance of unpaid bytes; false means that there is none now. A page that is
+// larger than the whole allowance gets it if it is alone. What was reserved is
+// given back by the accountant, after the mark that follows.
+func (a *accountant) reserve(bytes int64) bool {
 	maxCost := a.cache.opts.MaxBytes
-	pending := a.pending.Load()
-	return pending+bytes <= maxCost/unpaidShare || pending == 0 && bytes <= maxCost/(unpaidShare/2)
+	for {
+		pending := a.pending.Load()
+		alone := pending == 0 && bytes <= maxCost/(unpaidShare/2)
+		if pending+bytes > maxCost/unpaidShare && !alone {
+			return false
+		}
+		if a.pending.CompareAndSwap(pending, pending+bytes) {
+			return true
+		}
+	}
 }
 
-// mark asks for a look at a key whose slot changed; grown is the number of
-// bytes that became reachable. It is called with a shard's lock held.
-func (a *accountant) mark(key pageKey, grown int64) {
-	a.pending.Add(grown)
+// owe books bytes that became reachable unasked: a page in memory has grown.
+func (a *accountant) owe(bytes int64) { a.pending.Add(bytes) }
+
+// mark asks for a look at a key whose slot changed; unpaid is what was reserved
+// or is owed for it. It is called with a shard's lock held.
+func (a *accountant) mark(key pageKey, unpaid int64) {
 	a.mu.Lock()
-	a.dirty[key] += grown
+	a.dirty[key] += unpaid
 	a.mu.Unlock()
 	select {
 	case a.wake <- struct{}{}:
@@ -167,7 +179,6 @@ func (a *accountant) settle(p policy) bool {
 		a.book(p, k)
 	}
 	p.wait()
-	a.pending.Add(-bytes)
 	// Changed costs never evict; a new key does. So, while over budget, the
 	// batch asks again as new.
 	for _, k := range keys {
@@ -178,6 +189,7 @@ func (a *accountant) settle(p policy) bool {
 		a.book(p, k)
 		p.wait()
 	}
+	a.pending.Add(-bytes) // not before the overdraft is repaid
 	if !a.cache.off.has(guardReconcile) {
 		a.reconcile(p, keys)
 	}

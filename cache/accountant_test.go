@@ -108,7 +108,7 @@ func overBudget(t *testing.T, change func(*Cache)) (peak int64, evictions float6
 // page is kept.
 func mustLoadPaced(t *testing.T, c *Cache, owner string) {
 	t.Helper()
-	waitFor(t, "the accountant", func() bool { return c.acct.roomFor(4096) })
+	waitFor(t, "the accountant", func() bool { return c.acct.pending.Load()+4096 <= c.opts.MaxBytes/unpaidShare })
 	if _, err := c.Directory("a", KindBlock).Load(ctx, owner, Need{}); err != nil {
 		t.Fatal(err)
 	}
@@ -266,5 +266,41 @@ func TestReadsGoOnAfterRun(t *testing.T) {
 		if v, ok := c.Directory("a", KindBlock).Find("bob"); !ok || !v.Contains("alice") {
 			t.Fatal("memory is gone after Run ended")
 		}
+	}
+}
+
+// TestChildrenAreThereWhenTheAccountantLooks: pages that a doubling made are
+// marked when they can be found, or they would be reachable and never paid for.
+func TestChildrenAreThereWhenTheAccountantLooks(t *testing.T) {
+	db := newSimDB()
+	owners := fill(db, 100)
+	c := newTestCache(t, db)
+	follow(c, db) // nobody accounts: the test stands where the accountant would
+	for _, o := range owners {
+		mustLoad(t, c, o)
+	}
+	for keys, _ := c.acct.take(); len(keys) > 0; keys, _ = c.acct.take() {
+	}
+	d := c.Directory("a", KindBlock)
+	c.acct.mu.Lock() // the first mark waits here
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.shards[0].grow(c, shardBits+3)
+	}()
+	waitFor(t, "the new table while nothing is marked yet", func() bool {
+		return d.shards[0].table.Load().bits == shardBits+3
+	})
+	c.acct.mu.Unlock()
+	<-done
+	found := 0
+	keys, _ := c.acct.take()
+	for _, k := range keys {
+		if c.bytesAt(k) > 0 {
+			found++
+		}
+	}
+	if found == 0 {
+		t.Errorf("none of %d marked pages is there", len(keys))
 	}
 }

@@ -281,10 +281,10 @@ func (l *ledger) account() {
 			l.at, l.pc = 0, 3
 		}
 	case 3: // wait
-		a.pending.Add(-l.bytes)
 		l.pc = 4
 	case 4: // over budget?
 		if l.at == len(l.keys) || l.model.remaining() >= 0 {
+			a.pending.Add(-l.bytes)
 			l.at, l.pc = 0, 7
 			return
 		}

@@ -244,6 +244,7 @@ func (s *shard) swap(c *Cache, one swapping) {
 	case stepped:
 		if one.at.CompareAndSwap(one.from, one.to) {
 			if grown := one.to.bytes - one.from.bytes; grown != 0 {
+				c.acct.owe(max(grown, 0))
 				c.acct.mark(one.to.key, max(grown, 0))
 			}
 		} else if c.off.has(guardSwap) {

@@ -146,6 +146,7 @@ func (s *shard) grow(c *Cache, bits uint8) {
 	}
 	next := newTable(bits)
 	var parents []pageKey
+	var born []*page
 	for i := range old.slots {
 		p := old.slots[i].Load()
 		if p == nil {
@@ -159,16 +160,21 @@ func (s *shard) grow(c *Cache, bits uint8) {
 		for _, child := range children {
 			bytes += child.bytes + ristrettoBytes
 		}
-		if !c.acct.roomFor(bytes) {
+		if !c.acct.reserve(bytes) {
 			c.metrics.unpublished.Inc()
 			continue // read again when it is asked for
 		}
 		for _, child := range children {
 			next.at(child.key.firstHash()).Store(child)
-			c.acct.mark(child.key, child.bytes+ristrettoBytes)
 		}
+		born = append(born, children...)
 	}
 	s.table.Store(next)
+	// Not before: the accountant would look for the children, find that the
+	// directory has no such pages, and never look again.
+	for _, child := range born {
+		c.acct.mark(child.key, child.bytes+ristrettoBytes)
+	}
 	for _, k := range parents {
 		c.acct.mark(k, 0)
 	}

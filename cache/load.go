@@ -337,14 +337,16 @@ func (s *shard) publish(c *Cache, p *page) {
 		return
 	}
 	at := t.at(p.key.firstHash())
-	old := at.Load()
-	grown := p.bytes
-	if old != nil {
-		grown -= old.bytes
-	} else if !c.acct.roomFor(p.bytes) {
+	if old := at.Load(); old != nil && at.CompareAndSwap(old, p) {
+		grown := max(p.bytes-old.bytes, 0)
+		c.acct.owe(grown)
+		c.acct.mark(p.key, grown)
+		return
+	}
+	if !c.acct.reserve(p.bytes + ristrettoBytes) {
 		c.metrics.unpublished.Inc()
 		return
 	}
 	at.Store(p)
-	c.acct.mark(p.key, max(grown, 0))
+	c.acct.mark(p.key, p.bytes+ristrettoBytes)
 }

@@ -173,10 +173,18 @@ func (st *storm) read(ctx context.Context, seed int) {
 	}
 }
 
-// watch looks at the budget all along.
+// watch looks at the budget all along. It holds the locks under which pages come,
+// so that it does not count one that came beside another that had to go for it.
 func (st *storm) watch(ctx context.Context) {
+	d := st.cache.Directory("a", KindBlock)
 	for ctx.Err() == nil {
-		bytes := st.cache.Stats().Bytes
+		for i := range d.shards {
+			d.shards[i].mu.Lock()
+		}
+		bytes := d.stats(0).Bytes
+		for i := range d.shards {
+			d.shards[i].mu.Unlock()
+		}
 		for {
 			peak := st.peak.Load()
 			if bytes <= peak || st.peak.CompareAndSwap(peak, bytes) {
