@@ -22,6 +22,9 @@ var errNothing = errors.New("nothing was answered in this round")
 
 // round lets all callers ask for a while.
 func (e *entrant) round(ctx context.Context, length time.Duration) (Round, error) {
+	if e.Drive != nil {
+		return e.driven(ctx, length)
+	}
 	var over atomic.Bool
 	shares := make([]share, len(e.callers))
 	before, err := e.cpu()

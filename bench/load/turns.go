@@ -26,6 +26,10 @@ type Contestant struct {
 	// Open makes the callers; Turns closes them. They stay open over all rounds,
 	// as the connections of a client do.
 	Open func(ctx context.Context) ([]Caller, error)
+	// Drive, if set, lets another program ask for a round instead, as a client
+	// whose library is a part of what is measured: Open is not called. Of what it
+	// returns Operations, Elapsed, P50 and P99 are taken.
+	Drive func(ctx context.Context, length time.Duration) (Round, error)
 	// PIDs are the processes whose CPU time is the server's; none means that it
 	// is not read.
 	PIDs func() []int
@@ -69,11 +73,13 @@ func Turns(ctx context.Context, plan Plan, contestants ...Contestant) (results R
 		}
 	}()
 	for _, c := range contestants {
-		callers, err := c.Open(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("open %s: %w", c.Name, err)
+		e := &entrant{Contestant: c}
+		if c.Drive == nil {
+			if e.callers, err = c.Open(ctx); err != nil {
+				return nil, fmt.Errorf("open %s: %w", c.Name, err)
+			}
 		}
-		entered = append(entered, &entrant{Contestant: c, callers: callers})
+		entered = append(entered, e)
 	}
 	if plan.Warmup > 0 {
 		for _, e := range entered {
