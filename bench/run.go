@@ -57,7 +57,7 @@ func (p program) run(ctx context.Context, args []string) error {
 		if err != nil {
 			failed = append(failed, fmt.Sprintf("study %s ended early: %v", s.Name, err))
 		}
-		if err := report.Print(p.out, file.Result.Rows); err != nil {
+		if err := report.Print(p.out, file.Result); err != nil {
 			return err
 		}
 		if err := p.keep(file, opts); err != nil {

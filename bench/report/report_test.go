@@ -102,6 +102,15 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestPrint: a terminal sees every row and table.
+func TestPrint(t *testing.T) {
+	var out bytes.Buffer
+	if err := Print(&out, sample().Result); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "printed.txt", out.Bytes())
+}
+
 // TestShortRowsNeedAParagraph: the problem goes away with the paragraph, and with
 // nothing else.
 func TestShortRowsNeedAParagraph(t *testing.T) {

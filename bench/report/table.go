@@ -45,26 +45,38 @@ func cell(text string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", `\|`)
 }
 
-// Print writes rows for a terminal, in columns.
-func Print(w io.Writer, rows []study.Row) error {
-	lines := [][]string{}
-	for _, r := range rows {
-		lines = append(lines, []string{r.ID, measured(r), bound(r), verdict(r)})
+// Print writes the rows and tables of a result for a terminal, in columns.
+func Print(w io.Writer, result study.Result) error {
+	rows := make([][]string, 0, len(result.Rows))
+	for _, r := range result.Rows {
+		rows = append(rows, []string{r.ID, measured(r), bound(r), verdict(r)})
 	}
-	var widths [4]int
+	var out bytes.Buffer
+	columns(&out, rows)
+	for _, t := range result.Tables {
+		fmt.Fprintf(&out, "  %s\n", t.Title)
+		columns(&out, append([][]string{t.Head}, t.Cells...))
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+// columns writes lines whose cells stand below each other.
+func columns(out *bytes.Buffer, lines [][]string) {
+	var widths []int
 	for _, line := range lines {
 		for i, c := range line {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(c))
 		}
 	}
 	for _, line := range lines {
-		var out strings.Builder
+		text := "  "
 		for i, c := range line {
-			out.WriteString(c + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
+			text += c + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2)
 		}
-		if _, err := fmt.Fprintln(w, "  "+strings.TrimRight(out.String(), " ")); err != nil {
-			return err
-		}
+		fmt.Fprintln(out, strings.TrimRight(text, " "))
 	}
-	return nil
 }
