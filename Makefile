@@ -71,8 +71,22 @@ fuzz: ## Run every fuzz target for FUZZTIME (5s)
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: postgres ## Run every benchmark for BENCHTIME (1s; 1x = once)
+bench: postgres build bench-peers ## Measure sidegate beside its peers: bench/RESULTS.md (ARGS="-only beside")
+	go run ./bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: postgres build ## A glance at every measurement, on little data; writes nothing
+	go run ./bench -quick $(ARGS)
+
+.PHONY: bench-micro
+bench-micro: postgres ## Run every Go benchmark for BENCHTIME (1s; 1x = once)
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+# A module of its own, and never a reason to fail: what cannot be built is not
+# compared with, and the results say so.
+.PHONY: bench-peers
+bench-peers: ## Build what sidegate is measured beside: bin/peers
+	@.ci/peers
 
 .PHONY: cover
 cover: postgres ## Measure what the tests reach: coverage.out
