@@ -62,7 +62,7 @@ func SVG(c study.Chart) []byte {
 	d := &drawing{}
 	d.y = margin + 16
 	for _, line := range wrap(c.Title, (width-2*margin)/(letter*16/fontSize)) {
-		d.text(margin, d.y, "title", "start", line)
+		d.text(point{margin, d.y}, "title", "start", line)
 		d.y += lineHeight + 2
 	}
 	if len(c.Bars) > 0 {
@@ -74,7 +74,7 @@ func SVG(c study.Chart) []byte {
 		d.y += 4
 		for _, line := range wrap(c.Note, (width-2*margin)/(letter*12/fontSize)) {
 			d.y += lineHeight - 2
-			d.text(margin, d.y, "soft", "start", line)
+			d.text(point{margin, d.y}, "soft", "start", line)
 		}
 	}
 	height := d.y + margin - 6
@@ -128,14 +128,17 @@ type drawing struct {
 	y   float64
 }
 
+// point is a place: x from the left, y from the top.
+type point struct{ x, y float64 }
+
 func (d *drawing) printf(format string, args ...any) { fmt.Fprintf(&d.out, format+"\n", args...) }
 
-func (d *drawing) text(x, y float64, class, anchor, text string) {
-	d.printf(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, class, anchor, escape(text))
+func (d *drawing) text(at point, class, anchor, text string) {
+	d.printf(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, at.x, at.y, class, anchor, escape(text))
 }
 
-func (d *drawing) rule(class string, x1, y1, x2, y2 float64) {
-	d.printf(`<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, class, x1, y1, x2, y2)
+func (d *drawing) rule(class string, from, to point) {
+	d.printf(`<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, class, from.x, from.y, to.x, to.y)
 }
 
 func escape(text string) string {

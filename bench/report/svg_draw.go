@@ -36,8 +36,8 @@ func (d *drawing) bars(c study.Chart) {
 	top := d.y
 	bottom := top + row*float64(len(c.Bars)) + 4
 	for _, v := range x.ticks() {
-		d.rule("grid", x.at(v), top, x.at(v), bottom)
-		d.text(x.at(v), bottom+16, "soft", "middle", tick(v))
+		d.rule("grid", point{x.at(v), top}, point{x.at(v), bottom})
+		d.text(point{x.at(v), bottom + 16}, "soft", "middle", tick(v))
 	}
 	zero := x.from
 	if !x.log {
@@ -54,16 +54,16 @@ func (d *drawing) bars(c study.Chart) {
 		end := to
 		if b.Low > 0 && b.High > b.Low {
 			end = max(to, x.at(b.High))
-			d.rule("range", x.at(b.Low), y, x.at(b.High), y)
-			d.rule("range", x.at(b.Low), y-3, x.at(b.Low), y+3)
-			d.rule("range", x.at(b.High), y-3, x.at(b.High), y+3)
+			d.rule("range", point{x.at(b.Low), y}, point{x.at(b.High), y})
+			d.rule("range", point{x.at(b.Low), y - 3}, point{x.at(b.Low), y + 3})
+			d.rule("range", point{x.at(b.High), y - 3}, point{x.at(b.High), y + 3})
 		}
-		d.text(left-8, y+4.5, "name", "end", b.Name)
-		d.text(end+7, y+4.5, "value", "start", Figure(b.Value))
+		d.text(point{left - 8, y + 4.5}, "name", "end", b.Name)
+		d.text(point{end + 7, y + 4.5}, "value", "start", Figure(b.Value))
 	}
-	d.rule("axis", zero, top, zero, bottom)
+	d.rule("axis", point{zero, top}, point{zero, bottom})
 	d.y = bottom + 36
-	d.text((left+x.to)/2, d.y, "soft", "middle", axisName(c.X))
+	d.text(point{(left + x.to) / 2, d.y}, "soft", "middle", axisName(c.X))
 }
 
 // lines draws lines over a plane, with a legend above it.
@@ -76,7 +76,7 @@ func (d *drawing) lines(c study.Chart) {
 			xs, ys = append(xs, p[0]), append(ys, p[1])
 		}
 	}
-	d.text(margin, d.y, "soft", "start", axisName(c.Y))
+	d.text(point{margin, d.y}, "soft", "start", axisName(c.Y))
 	top := d.y + 14
 	bottom := top + high
 	y := newScale(c.Y.Log, ys, bottom, top)
@@ -90,20 +90,20 @@ func (d *drawing) lines(c study.Chart) {
 		x.lo, x.hi = slices.Min(xs), max(slices.Max(xs), slices.Min(xs)*10)
 	}
 	for _, v := range y.ticks() {
-		d.rule("grid", left, y.at(v), x.to, y.at(v))
-		d.text(left-8, y.at(v)+4.5, "soft", "end", tick(v))
+		d.rule("grid", point{left, y.at(v)}, point{x.to, y.at(v)})
+		d.text(point{left - 8, y.at(v) + 4.5}, "soft", "end", tick(v))
 	}
 	for _, v := range x.ticks() {
-		d.rule("grid", x.at(v), top, x.at(v), bottom)
-		d.text(x.at(v), bottom+17, "soft", "middle", tick(v))
+		d.rule("grid", point{x.at(v), top}, point{x.at(v), bottom})
+		d.text(point{x.at(v), bottom + 17}, "soft", "middle", tick(v))
 	}
-	d.rule("axis", left, bottom, x.to, bottom)
-	d.rule("axis", left, top, left, bottom)
+	d.rule("axis", point{left, bottom}, point{x.to, bottom})
+	d.rule("axis", point{left, top}, point{left, bottom})
 	for i, l := range c.Lines {
 		d.line(i, l, x, y)
 	}
 	d.y = bottom + 38
-	d.text((left+x.to)/2, d.y, "soft", "middle", axisName(c.X))
+	d.text(point{(left + x.to) / 2, d.y}, "soft", "middle", axisName(c.X))
 }
 
 // line draws one, with a dot at each point: what lies between was not measured.
@@ -144,7 +144,7 @@ func (d *drawing) legend(lines []study.Line) {
 		}
 		d.printf(`<line class="line s%d" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, i, at, d.y-4.5, at+swatch, d.y-4.5)
 		d.printf(`<circle class="d%d" cx="%.1f" cy="%.1f" r="3.5"/>`, i, at+swatch/2, d.y-4.5)
-		d.text(at+swatch+6, d.y, "name", "start", l.Name)
+		d.text(point{at + swatch + 6, d.y}, "name", "start", l.Name)
 		at += need + gap
 	}
 	d.y += lineHeight + 6
