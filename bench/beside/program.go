@@ -19,7 +19,6 @@ import (
 type client struct {
 	kind, address string
 	twoWay        bool
-	together      int    // questions that are sent together; 0 means one
 	questions     string // the file, if not that of all
 	store         string // of OpenFGA
 }
@@ -35,7 +34,7 @@ func (w *world) program(name string, server *load.Process, c client) {
 		c.questions = w.path
 	}
 	d := &driver{cmd: exec.Command(path, "-kind", c.kind, "-address", c.address, "-questions", c.questions, "-store", c.store,
-		"-callers", strconv.Itoa(callers), "-together", strconv.Itoa(max(1, c.together)), "-two-way="+strconv.FormatBool(c.twoWay))}
+		"-callers", strconv.Itoa(callers), "-two-way="+strconv.FormatBool(c.twoWay))}
 	w.stops = append(w.stops, d.stop)
 	w.contestants = append(w.contestants, load.Contestant{Name: name, Drive: d.drive, PIDs: server.PIDs})
 }

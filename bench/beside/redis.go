@@ -66,7 +66,6 @@ func startRedis(ctx context.Context, w *world) error {
 	for _, kind := range []string{"go-redis", "rueidis"} {
 		w.program(kind+", one way", w.redis, client{kind: kind, address: address})
 		w.program(kind+", two way", w.redis, client{kind: kind, address: address, twoWay: true})
-		w.program(kind+", pipelined", w.redis, client{kind: kind, address: address, together: depth})
 	}
 	return nil
 }

@@ -80,9 +80,7 @@ func Turns(ctx context.Context, plan Plan, contestants ...Contestant) (results R
 			}
 		}
 		entered = append(entered, e)
-	}
-	if plan.Warmup > 0 {
-		for _, e := range entered {
+		if plan.Warmup > 0 { // at once: a server may close a connection that never asks
 			if _, err := e.round(ctx, plan.Warmup); err != nil {
 				return nil, fmt.Errorf("warm up %s: %w", e.Name, err)
 			}

@@ -24,8 +24,7 @@ func fastHTTP(_ context.Context, to target) ([]asker, func(), error) {
 	for i := range askers {
 		req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 		var uri []byte
-		askers[i] = func(_ context.Context, about []question) error {
-			q := about[0]
+		askers[i] = func(_ context.Context, q question) error {
 			uri = append(uri[:0], "/v1/can-deliver?app="+app+"&sender="...)
 			uri = append(uri, q.sender...)
 			uri = append(uri, "&recipient="...)

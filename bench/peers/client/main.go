@@ -27,9 +27,9 @@ import (
 	"time"
 )
 
-// asker asks one question, or as many as are sent together, and reports an error
-// unless each answer is the right one. It is used by one goroutine at a time.
-type asker func(ctx context.Context, about []question) error
+// asker asks one question and reports an error unless the answer is the right one.
+// It is used by one goroutine at a time.
+type asker func(ctx context.Context, q question) error
 
 // target is what the command line says.
 type target struct {
@@ -57,7 +57,6 @@ func run(ctx context.Context) error {
 	var to target
 	kind := flag.String("kind", "", "the library: "+strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 	path := flag.String("questions", "", "file of questions: recipient, sender, and whether either has blocked the other, a line each")
-	together := flag.Int("together", 1, "questions that are sent together")
 	flag.StringVar(&to.address, "address", "", "host:port of the server")
 	flag.IntVar(&to.callers, "callers", 16, "how many ask at the same time")
 	flag.BoolVar(&to.twoWay, "two-way", false, "ask whether either has blocked the other")
@@ -77,7 +76,7 @@ func run(ctx context.Context) error {
 	}
 	defer end()
 	fmt.Println("ready")
-	r := newRounds(askers, questions, *together)
+	r := newRounds(askers, questions)
 	orders := bufio.NewScanner(os.Stdin)
 	for orders.Scan() {
 		ms, err := strconv.Atoi(strings.TrimSpace(orders.Text()))

@@ -16,8 +16,7 @@ func openFGA(_ context.Context, to target) ([]asker, func(), error) {
 		return nil, nil, err
 	}
 	client := openfgav1.NewOpenFGAServiceClient(conn)
-	ask := func(ctx context.Context, about []question) error {
-		q := about[0]
+	ask := func(ctx context.Context, q question) error {
 		resp, err := client.Check(ctx, &openfgav1.CheckRequest{
 			StoreId:  to.store,
 			TupleKey: &openfgav1.CheckRequestTupleKey{User: "user:" + q.sender, Relation: "blocked", Object: "inbox:" + q.recipient},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
@@ -19,31 +21,20 @@ func goRedis(ctx context.Context, to target) ([]asker, func(), error) {
 		end()
 		return nil, nil, err
 	}
-	one := func(ctx context.Context, about []question) error {
-		q := about[0]
+	one := func(ctx context.Context, q question) error {
 		got, err := client.SIsMember(ctx, key(q.recipient), q.sender).Result()
-		if err == nil && got != q.blocked {
-			err = errWrong(q, got)
-		}
-		return err
+		return compare(q, got, q.blocked, err)
 	}
-	several := func(ctx context.Context, about []question) error {
-		answers := make([]*redis.BoolCmd, 0, 2*len(about))
+	two := func(ctx context.Context, q question) error {
+		var there, back *redis.BoolCmd
 		_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, q := range about {
-				answers = append(answers, p.SIsMember(ctx, key(q.recipient), q.sender))
-				if to.twoWay {
-					answers = append(answers, p.SIsMember(ctx, key(q.sender), q.recipient))
-				}
-			}
+			there = p.SIsMember(ctx, key(q.recipient), q.sender)
+			back = p.SIsMember(ctx, key(q.sender), q.recipient)
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		return compare(about, to.twoWay, func(i int) bool { return answers[i].Val() })
+		return compare(q, there.Val() || back.Val(), q.either, err)
 	}
-	return same(to, one, several), end, nil
+	return same(to, one, two), end, nil
 }
 
 // rueidisClient asks with github.com/redis/rueidis, as it is delivered: all
@@ -56,62 +47,31 @@ func rueidisClient(ctx context.Context, to target) ([]asker, func(), error) {
 	member := func(owner, id string) rueidis.Completed {
 		return client.B().Sismember().Key(key(owner)).Member(id).Build()
 	}
-	one := func(ctx context.Context, about []question) error {
-		q := about[0]
+	one := func(ctx context.Context, q question) error {
 		got, err := client.Do(ctx, member(q.recipient, q.sender)).AsBool()
-		if err == nil && got != q.blocked {
-			err = errWrong(q, got)
-		}
-		return err
+		return compare(q, got, q.blocked, err)
 	}
-	several := func(ctx context.Context, about []question) error {
-		commands := make([]rueidis.Completed, 0, 2*len(about))
-		for _, q := range about {
-			commands = append(commands, member(q.recipient, q.sender))
-			if to.twoWay {
-				commands = append(commands, member(q.sender, q.recipient))
-			}
-		}
-		answers := make([]bool, len(commands))
-		for i, result := range client.DoMulti(ctx, commands...) {
-			got, err := result.AsBool()
-			if err != nil {
-				return err
-			}
-			answers[i] = got
-		}
-		return compare(about, to.twoWay, func(i int) bool { return answers[i] })
+	two := func(ctx context.Context, q question) error {
+		results := client.DoMulti(ctx, member(q.recipient, q.sender), member(q.sender, q.recipient))
+		there, err1 := results[0].AsBool()
+		back, err2 := results[1].AsBool()
+		return compare(q, there || back, q.either, errors.Join(err1, err2))
 	}
-	return same(to, one, several), client.Close, nil
+	return same(to, one, two), client.Close, nil
 }
 
-// same lets all callers ask in the same way, one question at a time if that is
-// what an operation is.
-func same(to target, one, several asker) []asker {
-	askers := make([]asker, to.callers)
-	for i := range askers {
-		askers[i] = func(ctx context.Context, about []question) error {
-			if len(about) == 1 && !to.twoWay {
-				return one(ctx, about)
-			}
-			return several(ctx, about)
-		}
+// same lets all callers ask in the same way.
+func same(to target, one, two asker) []asker {
+	if to.twoWay {
+		one = two
 	}
-	return askers
+	return slices.Repeat([]asker{one}, to.callers)
 }
 
-// compare holds the answers of a pipeline to the right ones.
-func compare(about []question, twoWay bool, answer func(i int) bool) error {
-	for i, q := range about {
-		got, want := false, q.blocked
-		if twoWay {
-			got, want = answer(2*i) || answer(2*i+1), q.either
-		} else {
-			got = answer(i)
-		}
-		if got != want {
-			return errWrong(q, got)
-		}
+// compare holds an answer to the right one.
+func compare(q question, got, want bool, err error) error {
+	if err == nil && got != want {
+		err = errWrong(q, got)
 	}
-	return nil
+	return err
 }

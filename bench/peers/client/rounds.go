@@ -62,11 +62,10 @@ type rounds struct {
 	askers    []asker
 	questions []question
 	next      []int
-	together  int
 }
 
-func newRounds(askers []asker, questions []question, together int) *rounds {
-	r := &rounds{askers: askers, questions: questions, next: make([]int, len(askers)), together: max(1, min(together, len(questions)))}
+func newRounds(askers []asker, questions []question) *rounds {
+	r := &rounds{askers: askers, questions: questions, next: make([]int, len(askers))}
 	for i := range r.next {
 		r.next[i] = i * len(questions) / len(askers)
 	}
@@ -88,15 +87,15 @@ func (r *rounds) run(ctx context.Context, length time.Duration) (found, error) {
 	for i, ask := range r.askers {
 		asking.Go(func() {
 			for n := 0; errs[i] == nil && !over.Load(); n++ {
-				about := r.draw(i)
+				q := r.draw(i)
 				if n%sampleEvery != 0 {
-					errs[i] = ask(ctx, about)
+					errs[i] = ask(ctx, q)
 				} else {
 					at := time.Now()
-					errs[i] = ask(ctx, about)
+					errs[i] = ask(ctx, q)
 					samples[i] = append(samples[i], time.Since(at))
 				}
-				counts[i] += len(about)
+				counts[i]++
 			}
 			if errs[i] != nil {
 				failed <- struct{}{}
@@ -125,12 +124,11 @@ func (r *rounds) run(ctx context.Context, length time.Duration) (found, error) {
 	return out, nil
 }
 
-// draw returns the next questions of one asker.
-func (r *rounds) draw(i int) []question {
-	if r.next[i]+r.together > len(r.questions) {
+// draw returns the next question of one asker.
+func (r *rounds) draw(i int) question {
+	if r.next[i] == len(r.questions) {
 		r.next[i] = 0
 	}
-	from := r.next[i]
-	r.next[i] += r.together
-	return r.questions[from:r.next[i]]
+	r.next[i]++
+	return r.questions[r.next[i]-1]
 }
