@@ -176,7 +176,7 @@ func (d *Directory) Find(owner string) (View, bool) {
 	if dice%sampleHits == 0 {
 		c.acct.touch(p.key)
 	}
-	return View{dir: d, pg: p, rec: p.find(hash, checkOf(owner))}, true
+	return View{cache: c, pg: p, at: p.findOwner(hash, owner)}, true
 }
 
 func (d *Directory) bitsAt(hash uint64) uint8 { return d.shardOf(hash).table.Load().bits }

@@ -111,5 +111,5 @@ func cpuTime(b *testing.B) time.Duration {
 
 // perQuestion reports the CPU time of one question.
 func perQuestion(b *testing.B, since time.Duration, questions int) {
-	b.ReportMetric(float64((cpuTime(b) - since).Nanoseconds())/float64(b.N*questions), "cpu-ns/question")
+	b.ReportMetric(float64((cpuTime(b)-since).Nanoseconds())/float64(b.N*questions), "cpu-ns/question")
 }
