@@ -168,18 +168,23 @@ func (d *Directory) Find(owner string) (View, bool) {
 	dice := rand.Uint32()
 	// A page of another salt files the owner elsewhere: it cannot be asked.
 	if p == nil || p.salt != now.identity.Salt {
-		c.reads.miss(dice)
-		c.acct.touch(makeKey(d.space, d.bitsAt(hash), hash>>(64-d.bitsAt(hash))))
+		c.reads.add(dice, 0, 1)
+		c.acct.touch(d.keyOf(hash))
 		return View{}, false
 	}
-	c.reads.hit(dice)
 	if dice%sampleHits == 0 {
 		c.acct.touch(p.key)
 	}
-	return View{cache: c, pg: p, at: p.findOwner(hash, owner)}, true
+	v := View{cache: c, pg: p, at: p.findOwner(hash, owner)}
+	c.reads.add(dice, 1, 0)
+	return v, true
 }
 
-func (d *Directory) bitsAt(hash uint64) uint8 { return d.shardOf(hash).table.Load().bits }
+// keyOf returns the key that the page of a hash has, or would have.
+func (d *Directory) keyOf(hash uint64) pageKey {
+	bits := d.shardOf(hash).table.Load().bits
+	return makeKey(d.space, bits, hash>>(64-bits))
+}
 
 // SetClockOffset tells how far the database's clock is ahead of ours, as
 // measured at a poll. Expiries are compared with the corrected clock.

@@ -11,8 +11,17 @@ type counter struct {
 	}
 }
 
-func (c *counter) hit(dice uint32)  { c.cells[dice>>28].hits.Add(1) }
-func (c *counter) miss(dice uint32) { c.cells[dice>>28].misses.Add(1) }
+// add counts reads. It comes after the reads themselves: the processor takes up
+// nothing behind an atomic addition before all loads in front of it are done.
+func (c *counter) add(dice uint32, hits, misses uint64) {
+	cell := &c.cells[dice>>28]
+	if hits > 0 {
+		cell.hits.Add(hits)
+	}
+	if misses > 0 {
+		cell.misses.Add(misses)
+	}
+}
 
 // sum returns the totals; they may be a few reads behind.
 func (c *counter) sum() (hits, misses uint64) {

@@ -85,18 +85,27 @@ func gather(b *testing.B, users int) *Cache {
 	return c
 }
 
-// pair is a question as requests bring it.
-type pair struct{ owner, target string }
+// questions are pairs of users at random, every other of whom has a list. Their
+// ids lie in memory in the order in which they are asked for, as those of requests
+// do, and their number is a power of two.
+type questions string
 
-// drawPairs returns questions between users at random, every other of whom has a
-// list. Their text stands in memory in the order in which it is asked for, as that
-// of requests does.
-func drawPairs(n, users int) []pair {
-	pairs := make([]pair, n)
-	for i := range pairs {
-		pairs[i] = pair{strings.Clone(crowdID(rand.IntN(2 * users))), strings.Clone(crowdID(rand.IntN(2 * users)))}
+const crowdIDBytes = len("user-00000000-of-benchmark")
+
+func drawQuestions(n, users int) questions {
+	var text strings.Builder
+	for range 2 * n {
+		text.WriteString(crowdID(rand.IntN(2 * users)))
 	}
-	return pairs
+	return questions(text.String())
+}
+
+// at returns a question; behind the last one comes the first.
+func (q questions) at(i int) (owner, target string) {
+	const both = 2 * crowdIDBytes
+	i &= len(q)/both - 1
+	pair := string(q[i*both : (i+1)*both])
+	return pair[:crowdIDBytes], pair[crowdIDBytes:]
 }
 
 // cpuTime is what this process has used of the CPUs, which a busy machine

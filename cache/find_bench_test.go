@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"strconv"
 	"testing"
 )
 
@@ -10,11 +11,11 @@ import (
 func BenchmarkFind(b *testing.B) {
 	const users = 1_000_000
 	d := gather(b, users).Directory("a", KindBlock)
-	cold, hot := drawPairs(1<<18, users), drawPairs(64, users)
+	cold, hot := drawQuestions(1<<18, users), drawQuestions(64, users)
 	for _, w := range []struct {
 		name  string
-		pairs []pair
-		ask   func(*Directory, pair) bool
+		asked questions
+		ask   func(d *Directory, owner, target string) bool
 	}{
 		{"hot", hot, askOneWay},
 		{"cold one way", cold, askOneWay},
@@ -24,7 +25,7 @@ func BenchmarkFind(b *testing.B) {
 			b.ReportAllocs()
 			begun, i := cpuTime(b), 0
 			for b.Loop() {
-				if !w.ask(d, w.pairs[i&(len(w.pairs)-1)]) {
+				if owner, target := w.asked.at(i); !w.ask(d, owner, target) {
 					b.Fatal("a page is not in memory")
 				}
 				i++
@@ -37,7 +38,7 @@ func BenchmarkFind(b *testing.B) {
 		b.SetParallelism(1)
 		b.RunParallel(func(pb *testing.PB) {
 			for i := 0; pb.Next(); i++ {
-				if !askOneWay(d, hot[i&(len(hot)-1)]) {
+				if owner, target := hot.at(i); !askOneWay(d, owner, target) {
 					b.Error("a page is not in memory")
 				}
 			}
@@ -46,13 +47,42 @@ func BenchmarkFind(b *testing.B) {
 	})
 }
 
-func askOneWay(d *Directory, p pair) bool {
-	v, ok := d.Find(p.owner)
-	return ok && (v.Contains(p.target) || true)
+func askOneWay(d *Directory, owner, target string) bool {
+	v, ok := d.Find(owner)
+	return ok && (v.Contains(target) || true)
 }
 
-func askTwoWay(d *Directory, p pair) bool {
-	v, ok := d.Find(p.owner)
-	w, both := d.Find(p.target)
-	return ok && both && (v.Contains(p.target) || w.Contains(p.owner) || true)
+func askTwoWay(d *Directory, one, other string) bool {
+	both := [2]Lookup{{Directory: d, Owner: one, Target: PrintOf(other)}, {Directory: d, Owner: other, Target: PrintOf(one)}}
+	d.cache.FindAll(both[:])
+	return both[0].Found && both[1].Found && (both[0].View.Has(both[0].Target) || both[1].View.Has(both[1].Target) || true)
+}
+
+// BenchmarkFindAll is BenchmarkFind where many are asked for at a time.
+func BenchmarkFindAll(b *testing.B) {
+	const users = 1_000_000
+	c := gather(b, users)
+	d := c.Directory("a", KindBlock)
+	cold := drawQuestions(1<<18, users)
+	for _, n := range []int{1, 2, 8, 16, 32, 256} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			lookups := make([]Lookup, n)
+			b.ReportAllocs()
+			begun, i := cpuTime(b), 0
+			for b.Loop() {
+				for j := range lookups {
+					owner, target := cold.at(i)
+					lookups[j].Directory, lookups[j].Owner, lookups[j].Target = d, owner, PrintOf(target)
+					i++
+				}
+				c.FindAll(lookups)
+				for j := range lookups {
+					if !lookups[j].Found || lookups[j].View.Has(lookups[j].Target) && lookups[j].View.Version() == 0 {
+						b.Fatal("a page is not in memory")
+					}
+				}
+			}
+			perQuestion(b, begun, n)
+		})
+	}
 }
