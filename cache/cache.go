@@ -175,7 +175,7 @@ func (d *Directory) Find(owner string) (View, bool) {
 	if dice%sampleHits == 0 {
 		c.acct.touch(p.key)
 	}
-	v := View{cache: c, pg: p, at: p.findOwner(hash, owner)}
+	v := View{cache: c, pg: p, nth: p.findOwner(hash, owner) + 1}
 	c.reads.add(dice, 1, 0)
 	return v, true
 }

@@ -75,14 +75,14 @@ func (c *Cache) findBlock(block []Lookup, salt int64) {
 			continue
 		}
 		p := l.View.pg
-		l.View.at = p.findOwner(hashes[i], l.Owner)
+		l.View.nth = p.findOwner(hashes[i], l.Owner) + 1
 		if (dice+uint32(i))%sampleHits == 0 {
 			c.acct.touch(p.key)
 		}
 	}
 	for i := range block {
-		if v := block[i].View; v.at >= 0 && v.pg != nil {
-			block[i].touched += v.pg.aheadOfList(v.at, block[i].Target)
+		if v := block[i].View; v.nth > 0 {
+			block[i].touched += v.pg.aheadOfList(v.nth-1, block[i].Target)
 		}
 	}
 	c.reads.add(dice, uint64(len(block)-misses), uint64(misses))
@@ -102,9 +102,6 @@ func (p *page) ahead(hash uint64) uint64 {
 
 // aheadOfList is ahead for a fingerprint in list i.
 func (p *page) aheadOfList(i int, target Print) uint64 {
-	if i < 0 {
-		return 0
-	}
 	prints, _ := p.list(i)
 	if len(prints) == 0 {
 		return 0

@@ -246,8 +246,8 @@ func checkEqual(t testing.TB, c *Cache, db *simDB) (inMemory int) {
 		}
 		inMemory++
 		size := 0
-		if v.at >= 0 {
-			prints, _ := v.pg.list(v.at)
+		if v.nth > 0 {
+			prints, _ := v.pg.list(v.nth - 1)
 			size = len(prints)
 		}
 		if v.Version() != l.version || size != len(l.entries) || v.Allowlist() != l.allowlist {

@@ -39,7 +39,7 @@ func PrintOf(target string) Print { return Print(printOf(target)) }
 type View struct {
 	cache *Cache
 	pg    *page
-	at    int // of the list in the page; -1: the owner has none
+	nth   int // list of the page, from 1 on; 0: the owner has none
 }
 
 // Contains reports whether the target is on the list now. An entry is gone the
@@ -47,15 +47,15 @@ type View struct {
 // The chance that a target that is not on the list is taken for one that is, is
 // at most 3000 in 2⁶⁴.
 func (v View) Contains(target string) bool {
-	return v.at >= 0 && v.Has(PrintOf(target))
+	return v.nth > 0 && v.Has(PrintOf(target))
 }
 
 // Has is [View.Contains] for a target whose fingerprint is at hand.
 func (v View) Has(target Print) bool {
-	if v.at < 0 {
+	if v.nth == 0 {
 		return false
 	}
-	prints, expiries := v.pg.list(v.at)
+	prints, expiries := v.pg.list(v.nth - 1)
 	i := indexPrint(prints, uint64(target))
 	if i < 0 || expiries == nil || expiries[i] == 0 {
 		return i >= 0
@@ -63,15 +63,18 @@ func (v View) Has(target Print) bool {
 	return int64(expiries[i]) > v.cache.databaseClock().UnixMicro()
 }
 
+// None reports that the owner never had a list: then nobody is on it.
+func (v View) None() bool { return v.nth == 0 }
+
 // Allowlist reports whether the owner is in allowlist mode.
-func (v View) Allowlist() bool { return v.at >= 0 && v.pg.flagged(v.at, flagAllowlist) }
+func (v View) Allowlist() bool { return v.nth > 0 && v.pg.flagged(v.nth-1, flagAllowlist) }
 
 // Version returns the version of the list, 0 for an owner who never had one.
 func (v View) Version() int64 {
-	if v.at < 0 {
+	if v.nth == 0 {
 		return 0
 	}
-	return v.pg.version(v.at)
+	return v.pg.version(v.nth - 1)
 }
 
 // Current reports whether the view's page was read since following last started
