@@ -10,11 +10,14 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/sidegate/sidegate/bench/inprocess"
 	"github.com/sidegate/sidegate/bench/study"
 )
 
 // studies is what there is to measure, in the order of the report.
-var studies = []study.Study{}
+var studies = []study.Study{
+	inprocess.Study,
+}
 
 // helpers are processes of their own that studies start.
 var helpers = []study.Helper{}
