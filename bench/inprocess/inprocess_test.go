@@ -12,7 +12,10 @@ import (
 	"github.com/sidegate/sidegate/cache"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// fasthttp keeps the date of answers in a goroutine that nothing ends.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+}
 
 var small = seed.Shape{Lists: 3000, Entries: 10, Idle: 3000}
 
