@@ -1,9 +1,6 @@
 package cache
 
-import (
-	"math/bits"
-	"math/rand/v2"
-)
+import "math/bits"
 
 // Lookup is one list asked for among others, see [Cache.FindAll].
 type Lookup struct {
@@ -54,7 +51,6 @@ func (c *Cache) findBlock(block []Lookup, salt int64) {
 		hashes[i] = HashOwner(l.Owner, salt)
 		slots[i] = l.Directory.shardOf(hashes[i]).table.Load().at(hashes[i])
 	}
-	dice := rand.Uint32()
 	misses := 0
 	for i := range block {
 		l := &block[i]
@@ -74,18 +70,22 @@ func (c *Cache) findBlock(block []Lookup, salt int64) {
 		if !l.Found {
 			continue
 		}
-		p := l.View.pg
-		l.View.nth = p.findOwner(hashes[i], l.Owner) + 1
-		if (dice+uint32(i))%sampleHits == 0 {
-			c.acct.touch(p.key)
-		}
+		l.View.nth = l.View.pg.findOwner(hashes[i], l.Owner) + 1
 	}
 	for i := range block {
 		if v := block[i].View; v.nth > 0 {
 			block[i].touched += v.pg.aheadOfList(v.nth-1, block[i].Target)
 		}
 	}
-	c.reads.add(dice, uint64(len(block)-misses), uint64(misses))
+	last := c.reads.add(uint64(len(block)-misses), uint64(misses))
+	if !c.acct.full.Load() {
+		return
+	}
+	for i := range block {
+		if block[i].Found && sampled(last-uint64(i)) {
+			c.acct.touch(block[i].View.pg.key)
+		}
+	}
 }
 
 // ahead reads the words of a page that a search for a hash will probably come

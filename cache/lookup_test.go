@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -93,6 +94,7 @@ func TestReadersTakeNoLock(t *testing.T) {
 		t.Fatal("the locks are not held: the test shows nothing")
 	}
 	lookups := []Lookup{{Directory: d, Owner: "bob", Target: PrintOf("t7")}, {Directory: c.Directory("a", KindRoom), Owner: "bob"}}
+	c.acct.full.Store(true)
 	for range 10 * sampleHits { // some of them are told to ristretto
 		v, ok := d.Find("bob")
 		c.FindAll(lookups)
@@ -111,17 +113,27 @@ func TestReadersShareNoLine(t *testing.T) {
 	if apart := uintptr(unsafe.Pointer(&c.cells[1])) - uintptr(unsafe.Pointer(&c.cells[0])); apart < 2*line {
 		t.Errorf("two cells are %d bytes apart: the prefetcher fetches two lines", apart)
 	}
-	for range 1 << 12 {
-		c.add(rand.Uint32(), 1, 0)
+	// Goroutines that live at the same time have stacks of their own.
+	const readers = 64
+	var all sync.WaitGroup
+	begin, cells := make(chan struct{}), make(chan *counterCell, readers)
+	for range readers {
+		all.Go(func() {
+			cells <- c.own()
+			<-begin
+			for range 100 {
+				c.add(1, 0)
+			}
+		})
 	}
-	used := 0
-	for i := range c.cells {
-		if c.cells[i].hits.Load() > 0 {
-			used++
-		}
+	used := make(map[*counterCell]bool)
+	for range readers {
+		used[<-cells] = true
 	}
-	if hits, _ := c.sum(); hits != 1<<12 || used != len(c.cells) {
-		t.Errorf("%d of %d reads were counted, in %d of %d cells", hits, 1<<12, used, len(c.cells))
+	close(begin)
+	all.Wait()
+	if hits, _ := c.sum(); hits != 100*readers || len(used) < readers/4 {
+		t.Errorf("%d of %d reads were counted, in %d cells", hits, 100*readers, len(used))
 	}
 	var p page
 	if at := unsafe.Offsetof(p.key) + unsafe.Sizeof(p.key); at > line || unsafe.Offsetof(p.long) < line {
@@ -134,6 +146,25 @@ func TestReadersShareNoLine(t *testing.T) {
 	for _, p := range pages {
 		if at := uintptr(unsafe.Pointer(p)); at%line != 0 {
 			t.Fatalf("malloc lays a page of %d bytes across lines", unsafe.Sizeof(*p))
+		}
+	}
+}
+
+// TestSampledHits: about one hit in sampleHits is told to ristretto, and of owners
+// who are asked for in turn none is left out, however many they are.
+func TestSampledHits(t *testing.T) {
+	for _, owners := range []uint64{1, 2, 16, 64, 100, 4096} {
+		told := make(map[uint64]int)
+		const n = 1 << 20
+		all := 0
+		for i := range uint64(n) {
+			if sampled(i) {
+				told[i%owners]++
+				all++
+			}
+		}
+		if len(told) != int(owners) || all < n/sampleHits*9/10 || all > n/sampleHits*11/10 {
+			t.Errorf("%d owners in turn: %d of %d hits are told, of %d owners", owners, all, n, len(told))
 		}
 	}
 }
