@@ -11,12 +11,14 @@ import (
 	"syscall"
 
 	"github.com/sidegate/sidegate/bench/beside"
+	"github.com/sidegate/sidegate/bench/inprocess"
 	"github.com/sidegate/sidegate/bench/study"
 )
 
 // studies is what there is to measure, in the order of the report.
 var studies = []study.Study{
 	beside.Study,
+	inprocess.Study,
 }
 
 // helpers are processes of their own that studies start.

@@ -41,6 +41,7 @@ type accountant struct {
 	dirty   map[pageKey]int64 // keys to look at, with the unpaid bytes of each
 	inHand  int               // keys taken out of dirty and not yet settled
 	pending atomic.Int64      // bytes reachable and not yet accounted for
+	full    atomic.Bool       // little is left of the budget: what is used matters
 	wake    chan struct{}
 
 	guard   sync.RWMutex // keeps policy open while touch uses it
@@ -188,6 +189,10 @@ func (a *accountant) settle(p policy) bool {
 		p.del(k)
 		a.book(p, k)
 		p.wait()
+	}
+	const roomy = 4 // the share of the budget that has to be free
+	if full := p.remaining() < a.cache.opts.MaxBytes/roomy; full != a.full.Load() {
+		a.full.Store(full) // readers look at it: written only where it changes
 	}
 	a.pending.Add(-bytes) // not before the overdraft is repaid
 	if !a.cache.off.has(guardReconcile) {

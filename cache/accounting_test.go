@@ -223,9 +223,9 @@ func (l *ledger) prepareChange(i int) {
 	l.changed++
 	at := l.u.c.slotOf(l.pages[i].key)
 	from := at.Load()
-	r := from.records[0]
+	r := from.lines(0)
 	e := Entry{Target: fmt.Sprintf("grown%d", r.version)}
-	c := Change{App: "a", Owner: l.u.names[i], Prev: r.version, Version: r.version + 1, Size: r.size() + 1,
+	c := Change{App: "a", Owner: l.u.names[i], Prev: r.version, Version: r.version + 1, Size: len(r.prints) + 1,
 		Digest: r.digest ^ EntryDigest(e), Op: OpAdd, Entries: []Entry{e}}
 	one, _, _ := l.u.s.prepare(l.u.d, 1, []*Change{&c})
 	l.pending = &one

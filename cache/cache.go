@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -151,7 +150,8 @@ func (c *Cache) Apps() []string {
 }
 
 // sampleHits is how rarely a hit is told to ristretto: one in 16 gives the same
-// hit ratio as each one, at no cost on the path. Every miss is told.
+// hit ratio as each one, at no cost on the path. Every miss is told. While there is
+// room for everything no hit is: nothing has to be chosen between.
 const sampleHits = 16
 
 // Find returns the owner's list from memory. It takes no lock, allocates
@@ -165,21 +165,24 @@ func (d *Directory) Find(owner string) (View, bool) {
 	}
 	hash := HashOwner(owner, now.identity.Salt)
 	p := d.shardOf(hash).table.Load().at(hash).Load()
-	dice := rand.Uint32()
 	// A page of another salt files the owner elsewhere: it cannot be asked.
 	if p == nil || p.salt != now.identity.Salt {
-		c.reads.miss(dice)
-		c.acct.touch(makeKey(d.space, d.bitsAt(hash), hash>>(64-d.bitsAt(hash))))
+		c.reads.add(0, 1)
+		c.acct.touch(d.keyOf(hash))
 		return View{}, false
 	}
-	c.reads.hit(dice)
-	if dice%sampleHits == 0 {
+	v := View{cache: c, pg: p, nth: p.findOwner(hash, owner) + 1}
+	if n := c.reads.add(1, 0); sampled(n) && c.acct.full.Load() {
 		c.acct.touch(p.key)
 	}
-	return View{dir: d, pg: p, rec: p.find(hash, checkOf(owner))}, true
+	return v, true
 }
 
-func (d *Directory) bitsAt(hash uint64) uint8 { return d.shardOf(hash).table.Load().bits }
+// keyOf returns the key that the page of a hash has, or would have.
+func (d *Directory) keyOf(hash uint64) pageKey {
+	bits := d.shardOf(hash).table.Load().bits
+	return makeKey(d.space, bits, hash>>(64-bits))
+}
 
 // SetClockOffset tells how far the database's clock is ahead of ours, as
 // measured at a poll. Expiries are compared with the corrected clock.

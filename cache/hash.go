@@ -1,9 +1,6 @@
 package cache
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "math/bits"
 
 // The owner hash and the digest are computed on both sides, by the triggers in
 // Postgres and here, so that a page is one index range scan there and one array
@@ -73,21 +70,27 @@ func hashText(s string, seed uint64) uint64 {
 	if seed != 0 {
 		a += uint32(seed >> 32)
 		b += uint32(seed)
-		a, b, c = mix(a, b, c)
+		a, b, c = mixSecond(mixFirst(a, b, c))
 	}
 	for len(s) >= 12 {
 		a += le32(s[0:4])
 		b += le32(s[4:8])
 		c += le32(s[8:12])
-		a, b, c = mix(a, b, c)
+		a, b, c = mixSecond(mixFirst(a, b, c))
 		s = s[12:]
 	}
 	// The tail, padded with zeros; the lowest byte of c is left to the length.
-	var tail [12]byte
-	copy(tail[:], s)
-	a += binary.LittleEndian.Uint32(tail[0:])
-	b += binary.LittleEndian.Uint32(tail[4:])
-	c += binary.LittleEndian.Uint32(tail[8:]) << 8
+	switch {
+	case len(s) >= 8:
+		a += le32(s[0:4])
+		b += le32(s[4:8])
+		c += below32(s[8:]) << 8
+	case len(s) >= 4:
+		a += le32(s[0:4])
+		b += below32(s[4:])
+	default:
+		a += below32(s)
+	}
 
 	c = (c ^ b) - bits.RotateLeft32(b, 14)
 	a = (a ^ c) - bits.RotateLeft32(c, 11)
@@ -99,13 +102,19 @@ func hashText(s string, seed uint64) uint64 {
 	return uint64(b)<<32 | uint64(c)
 }
 
-func mix(a, b, c uint32) (uint32, uint32, uint32) {
+// mixFirst and mixSecond are the two halves of lookup3's mix. Together they would
+// not be inlined, and the call costs as much as what it does.
+func mixFirst(a, b, c uint32) (uint32, uint32, uint32) {
 	a = (a - c) ^ bits.RotateLeft32(c, 4)
 	c += b
 	b = (b - a) ^ bits.RotateLeft32(a, 6)
 	a += c
 	c = (c - b) ^ bits.RotateLeft32(b, 8)
 	b += a
+	return a, b, c
+}
+
+func mixSecond(a, b, c uint32) (uint32, uint32, uint32) {
 	a = (a - c) ^ bits.RotateLeft32(c, 16)
 	c += b
 	b = (b - a) ^ bits.RotateLeft32(a, 19)
@@ -113,6 +122,21 @@ func mix(a, b, c uint32) (uint32, uint32, uint32) {
 	c = (c - b) ^ bits.RotateLeft32(b, 4)
 	b += a
 	return a, b, c
+}
+
+// below32 is le32 of up to three bytes.
+func below32(s string) uint32 {
+	var v uint32
+	if len(s) > 0 {
+		v = uint32(s[0])
+	}
+	if len(s) > 1 {
+		v |= uint32(s[1]) << 8
+	}
+	if len(s) > 2 {
+		v |= uint32(s[2]) << 16
+	}
+	return v
 }
 
 func le32(s string) uint32 {

@@ -73,7 +73,7 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 		p, f, lead := d.begin(now, hash, check, need)
 		switch {
 		case p != nil:
-			return View{dir: d, pg: p, rec: p.find(hash, check)}, nil
+			return View{cache: d.cache, pg: p, nth: p.find(hash, check) + 1}, nil
 		case lead:
 			f.run(d.cache)
 		default:
@@ -93,7 +93,7 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 		}
 		p = f.pageOf(hash)
 		if p.salt == now.identity.Salt && p.versionOf(hash, check) >= need.Version {
-			return View{dir: d, pg: p, rec: p.find(hash, check)}, nil
+			return View{cache: d.cache, pg: p, nth: p.find(hash, check) + 1}, nil
 		}
 		if lead {
 			break

@@ -397,6 +397,18 @@ func TestFindAllocatesNothing(t *testing.T) {
 	if n != 0 {
 		t.Errorf("%v allocations a lookup", n)
 	}
+	lookups := make([]Lookup, 3*lookupBlock)
+	n = testing.AllocsPerRun(1000, func() {
+		for i := range lookups {
+			lookups[i].Directory, lookups[i].Owner, lookups[i].Target = d, "bob", PrintOf("t7")
+		}
+		if c.FindAll(lookups); !lookups[0].View.Has(lookups[0].Target) {
+			t.Fatal("wrong answer")
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations for %d lookups", n, len(lookups))
+	}
 }
 
 func BenchmarkFindAndContains(b *testing.B) {

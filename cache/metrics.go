@@ -181,7 +181,7 @@ func (d *Directory) stats(epoch uint64) (s Stats) {
 			}
 			s.Pages++
 			s.Bytes += p.bytes + ristrettoBytes
-			s.Lists += int64(len(p.records))
+			s.Lists += int64(p.lists)
 			s.Entries += int64(p.entries)
 			if p.epoch != epoch {
 				s.SuspectPages++

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -13,38 +14,47 @@ import (
 // A page holds every list of one directory whose owner hash falls into one
 // range of the hash space. An owner who is not in it has never had a list: that
 // knowledge costs no byte. Pages are immutable (Invariant 4): a change makes a
-// new page, readers hold no lock. The one exception is the epoch, which says
-// under which identity of the database the whole page was last proved.
+// new page, readers hold no lock.
+//
+// What a lookup needs of the page itself is its first 64 bytes, one line of the
+// CPU's cache; the padding keeps malloc from laying pages across lines. All else
+// is in one block without pointers, which the garbage collector does not visit:
+//
+//	lists      marks, sorted: the top 48 bits of the owner's hash, and 16 of a
+//	           seeded one against equal hashes
+//	lists + 1  places, two to a word: where in the next part a list begins, and
+//	           the flags below
+//	...        the fingerprints of the short lists, one list behind the other,
+//	           each sorted; for a long list one word, its index in long
+//	2 × lists  version and digest of each: a lookup seldom asks for them. The
+//	           digest cannot be computed again from fingerprints, which are
+//	           seeded for this process.
+//
+// So a lookup meets memory four times: slot, page, mark and place side by side,
+// list.
 type page struct {
-	key    pageKey
-	bits   uint8  // the directory had 1<<bits pages when this one was made
-	salt   int64  // of the owner hashes in it
-	readAt int64  // Instant before the query that read the page
-	epoch  uint64 // see Cache.feed
+	data    []uint64
+	lists   uint32
+	entries uint32
+	salt    int64  // of the owner hashes in it
+	epoch   uint64 // see Cache.feed
+	readAt  int64  // Instant before the query that read the page
+	key     pageKey
 
-	records []record // sorted by (hash, check)
-	words   []uint64 // the short lists, one behind the other
-	long    [][]uint64
-	entries int
-	bytes   int64 // what the page weighs, without what ristretto adds
-}
-
-// record is one owner in a page: 32 bytes. The digest is kept because it cannot
-// be computed again from fingerprints, which are seeded for this process.
-type record struct {
-	hash    uint64 // HashOwner
-	version int64
-	digest  uint64
-	offset  uint32 // of the list in words, or its index in long
-	sizeAnd uint16 // size of the list and the flags below
-	check   uint16 // of a seeded hash of the owner, against equal hashes
+	long  [][]uint64
+	bytes int64 // what the page weighs, without what ristretto adds
+	bits  uint8 // the directory had 1<<bits pages when this one was made
+	_     [24]byte
 }
 
 const (
-	flagExpiring  = 1 << 15 // the fingerprints are followed by as many expiries
-	flagLong      = 1 << 14 // the list stands in page.long
-	flagAllowlist = 1 << 13
-	sizeMask      = flagAllowlist - 1
+	flagExpiring  = 1 << 31 // the fingerprints are followed by as many expiries
+	flagLong      = 1 << 30 // the list stands in page.long
+	flagAllowlist = 1 << 29
+	placeMask     = flagAllowlist - 1
+
+	// checkMask is the part of a mark that is not of the hash.
+	checkMask = 1<<16 - 1
 
 	// maxListSize is the most entries a list can have.
 	maxListSize = 3000
@@ -54,71 +64,118 @@ const (
 )
 
 const (
-	pageBytes   = int64(unsafe.Sizeof(page{})) + 16 // and its slot, and malloc's rounding
-	recordBytes = int64(unsafe.Sizeof(record{}))
+	pageBytes   = int64(unsafe.Sizeof(page{})) + 8 // and its slot
+	recordBytes = int64(8 + 4 + 16)                // mark, place, version and digest
 	sliceBytes  = int64(unsafe.Sizeof([]uint64{}))
 )
 
-func (r *record) size() int         { return int(r.sizeAnd & sizeMask) }
-func (r *record) has(f uint16) bool { return r.sizeAnd&f != 0 }
+// allocate returns room for n words in a block as large as malloc makes it
+// anyway: its capacity is what it weighs.
+func allocate(n int) []uint64 {
+	if n == 0 {
+		return nil
+	}
+	return slices.Grow([]uint64(nil), n)[:n]
+}
 
-// list returns the fingerprints of a record, sorted, and, if an entry of it
+// placeWords is how many words the places of n lists take.
+func placeWords(n int) int { return (n + 2) / 2 }
+
+// base is where in data the lists begin.
+func (p *page) base() int { return int(p.lists) + placeWords(int(p.lists)) }
+
+func (p *page) place(i int) uint32 {
+	return uint32(p.data[int(p.lists)+i/2] >> (i % 2 * 32))
+}
+
+func (p *page) setPlace(i int, at uint32) {
+	word := &p.data[int(p.lists)+i/2]
+	shift := i % 2 * 32
+	*word = *word&^(0xffffffff<<shift) | uint64(at)<<shift
+}
+
+// history is where in data the version of list i stands, and its digest behind
+// it.
+func (p *page) history(i int) int { return len(p.data) - 2*(int(p.lists)-i) }
+
+func (p *page) version(i int) int64          { return int64(p.data[p.history(i)]) }
+func (p *page) digest(i int) uint64          { return p.data[p.history(i)+1] }
+func (p *page) flagged(i int, f uint32) bool { return p.place(i)&f != 0 }
+
+// list returns the fingerprints of list i, sorted, and, if an entry of it
 // expires, the expiries beside them.
-func (p *page) list(r *record) (prints, expiries []uint64) {
-	n := r.size()
-	w := n
-	if r.has(flagExpiring) {
-		w = 2 * n
+func (p *page) list(i int) (prints, expiries []uint64) {
+	from, to := p.place(i), p.place(i+1)
+	base := p.base()
+	all := p.data[base+int(from&placeMask) : base+int(to&placeMask)]
+	if from&(flagLong|flagExpiring) == 0 {
+		return all, nil
 	}
-	var all []uint64
-	if r.has(flagLong) {
-		all = p.long[r.offset]
-	} else {
-		all = p.words[r.offset : int(r.offset)+w]
+	if from&flagLong != 0 {
+		all = p.long[all[0]]
 	}
-	if r.has(flagExpiring) {
-		return all[:n], all[n:]
+	if from&flagExpiring != 0 {
+		return all[:len(all)/2], all[len(all)/2:]
 	}
 	return all, nil
 }
 
-// find returns the record of an owner, nil if the owner has no list. Hashes are
-// uniform within the page, so the first guess is off by a few places only; a
-// page that someone crowded on purpose falls back to a binary search.
-func (p *page) find(hash uint64, check uint16) *record {
-	n := len(p.records)
-	if n == 0 {
-		return nil
+// find returns the index of an owner's list, -1 if the owner has none.
+func (p *page) find(hash uint64, check uint16) int {
+	mark := markOf(hash, check)
+	if i := p.locate(mark); i < int(p.lists) && p.data[i] == mark {
+		return i
 	}
-	guess, _ := bits.Mul64(hash<<p.bits, uint64(n))
-	i := int(guess)
-	const near = 8
-	for steps := 0; i > 0 && p.records[i-1].hash >= hash; i-- {
-		if steps++; steps > near {
-			i = p.search(0, i, hash)
-			break
-		}
-	}
-	for steps := 0; i < n && p.records[i].hash < hash; i++ {
-		if steps++; steps > near {
-			i = p.search(i, n, hash)
-			break
-		}
-	}
-	for ; i < n && p.records[i].hash == hash; i++ {
-		if p.records[i].check == check {
-			return &p.records[i]
-		}
-	}
-	return nil
+	return -1
 }
 
-// search returns the first index in [lo, hi) whose hash is not below hash, or
+// findOwner is find; it computes the owner's check only if there is something to
+// compare it with.
+func (p *page) findOwner(hash uint64, owner string) int {
+	mark := markOf(hash, 0)
+	i := p.locate(mark)
+	if i == int(p.lists) || p.data[i]&^checkMask != mark {
+		return -1
+	}
+	for mark |= uint64(checkOf(owner)); i < int(p.lists) && p.data[i] <= mark; i++ {
+		if p.data[i] == mark {
+			return i
+		}
+	}
+	return -1
+}
+
+// markOf is what tells the lists of a page apart.
+func markOf(hash uint64, check uint16) uint64 { return hash&^checkMask | uint64(check) }
+
+// locate returns the first index whose mark is not below mark, or the number of
+// lists. Marks are uniform within the page, so the first guess is off by a few
+// places only; a page that someone crowded on purpose falls back to a binary
+// search.
+func (p *page) locate(mark uint64) int {
+	marks := p.data[:p.lists]
+	guess, _ := bits.Mul64(mark<<p.bits, uint64(len(marks)))
+	i := int(guess)
+	const near = 8
+	for steps := 0; i > 0 && marks[i-1] >= mark; i-- {
+		if steps++; steps > near {
+			return search(marks, 0, i, mark)
+		}
+	}
+	for steps := 0; i < len(marks) && marks[i] < mark; i++ {
+		if steps++; steps > near {
+			return search(marks, i, len(marks), mark)
+		}
+	}
+	return i
+}
+
+// search returns the first index in [lo, hi) whose mark is not below mark, or
 // hi.
-func (p *page) search(lo, hi int, hash uint64) int {
+func search(marks []uint64, lo, hi int, mark uint64) int {
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		if p.records[mid].hash < hash {
+		if marks[mid] < mark {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -150,8 +207,8 @@ func indexPrint(prints []uint64, print uint64) int {
 
 // versionOf returns the version of an owner's list, 0 if there is none.
 func (p *page) versionOf(hash uint64, check uint16) int64 {
-	if r := p.find(hash, check); r != nil {
-		return r.version
+	if i := p.find(hash, check); i >= 0 {
+		return p.version(i)
 	}
 	return 0
 }
@@ -235,63 +292,84 @@ func (l *lines) sort() {
 	}
 }
 
-// compareLines is the order of the records in a page.
+// compareLines is the order of the lists in a page.
 func compareLines(a, b lines) int {
-	switch {
-	case a.hash != b.hash && a.hash < b.hash, a.hash == b.hash && a.check < b.check:
-		return -1
-	case a.hash == b.hash && a.check == b.check:
-		return 0
+	return cmp.Compare(markOf(a.hash, a.check), markOf(b.hash, b.check))
+}
+
+// words is how much room a list takes in its page's block, beside its mark,
+// place, version and digest.
+func (l *lines) words() int {
+	if len(l.prints) > longList {
+		return 1
 	}
-	return 1
+	return len(l.prints) + len(l.expiries)
 }
 
 // newPage builds a page from lists in the order of compareLines. Two owners
-// with the same hash and the same check cannot be told apart; then there is no
-// page, and the answer for its owners is "unknown", never somebody else's list.
+// with the same mark cannot be told apart; then there is no page, and the answer
+// for its owners is "unknown", never somebody else's list.
 func newPage(like *page, lists []lines) (*page, error) {
-	p := &page{key: like.key, bits: like.bits, salt: like.salt, readAt: like.readAt, epoch: like.epoch}
+	p := &page{
+		key: like.key, bits: like.bits, salt: like.salt, readAt: like.readAt, epoch: like.epoch,
+		lists: uint32(len(lists)),
+	}
 	words := 0
 	for i := range lists {
 		if i > 0 && compareLines(lists[i-1], lists[i]) == 0 {
 			return nil, fmt.Errorf("%w: two owners with one hash", errMismatch)
 		}
-		if len(lists[i].prints) <= longList {
-			words += len(lists[i].prints) + len(lists[i].expiries)
-		}
+		words += lists[i].words()
 	}
-	p.records = make([]record, 0, len(lists))
-	p.words = make([]uint64, 0, words)
+	if len(lists) > 0 {
+		p.data = allocate(p.base() + words + 2*len(lists))
+	}
+	at := uint32(0)
 	for i := range lists {
-		p.add(&lists[i])
+		at = p.put(i, at, &lists[i])
 	}
-	p.bytes = pageBytes + int64(len(p.records))*recordBytes + int64(len(p.words))*8
-	for _, l := range p.long {
-		p.bytes += sliceBytes + int64(len(l))*8
+	if len(lists) > 0 {
+		p.setPlace(len(lists), at)
 	}
+	p.weigh()
 	return p, nil
 }
 
-// add appends a list to a page in the making.
-func (p *page) add(l *lines) {
-	n := len(l.prints)
-	r := record{hash: l.hash, check: l.check, version: l.version, digest: l.digest, sizeAnd: uint16(n)}
+// put writes a list into a page in the making, as list i and where its room
+// begins; it returns where the room of the next begins.
+func (p *page) put(i int, at uint32, l *lines) (next uint32) {
+	flags := uint32(0)
 	if l.allowlist {
-		r.sizeAnd |= flagAllowlist
+		flags |= flagAllowlist
 	}
 	if l.expiries != nil {
-		r.sizeAnd |= flagExpiring
+		flags |= flagExpiring
 	}
-	if n > longList {
-		r.sizeAnd |= flagLong
-		r.offset = uint32(len(p.long))
-		p.long = append(p.long, append(append(make([]uint64, 0, n+len(l.expiries)), l.prints...), l.expiries...))
+	to := p.data[p.base()+int(at):]
+	if n := len(l.prints); n > longList {
+		flags |= flagLong
+		at := slices.IndexFunc(p.long, func(l []uint64) bool { return l == nil })
+		if at < 0 {
+			at, p.long = len(p.long), append(p.long, nil)
+		}
+		p.long[at] = append(append(allocate(n + len(l.expiries))[:0], l.prints...), l.expiries...)
+		to[0] = uint64(at)
 	} else {
-		r.offset = uint32(len(p.words))
-		p.words = append(append(p.words, l.prints...), l.expiries...)
+		copy(to[copy(to, l.prints):], l.expiries)
 	}
-	p.entries += n
-	p.records = append(p.records, r)
+	p.data[i] = markOf(l.hash, l.check)
+	p.setPlace(i, at|flags)
+	p.data[p.history(i)], p.data[p.history(i)+1] = uint64(l.version), l.digest
+	p.entries += uint32(len(l.prints))
+	return at + uint32(l.words())
+}
+
+// weigh sets what the page weighs: the blocks that malloc has made for it, whole.
+func (p *page) weigh() {
+	p.bytes = pageBytes + int64(cap(p.data))*8 + int64(cap(p.long))*sliceBytes
+	for _, l := range p.long {
+		p.bytes += int64(cap(l)) * 8
+	}
 }
 
 // slot is the place of a page in its directory: the one truth of what can be

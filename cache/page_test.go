@@ -37,7 +37,7 @@ func listOf(owner string, version int64, entries ...Entry) List {
 
 func (p *page) has(owner, target string) bool {
 	r := p.find(HashOwner(owner, p.salt), checkOf(owner))
-	if r == nil {
+	if r < 0 {
 		return false
 	}
 	prints, _ := p.list(r)
@@ -64,7 +64,7 @@ func TestPageFindsEveryOwnerAndNoOther(t *testing.T) {
 			if !p.has(o, "t"+strconv.Itoa(i)) || p.has(o, "t"+strconv.Itoa(i+1)) {
 				t.Fatalf("%d lists: wrong answer for %s", n, o)
 			}
-			if p.find(HashOwner("x"+o, testSalt), checkOf("x"+o)) != nil {
+			if p.find(HashOwner("x"+o, testSalt), checkOf("x"+o)) >= 0 {
 				t.Fatalf("%d lists: found an owner without a list", n)
 			}
 		}
@@ -73,35 +73,39 @@ func TestPageFindsEveryOwnerAndNoOther(t *testing.T) {
 
 func TestPageWithCrowdedHashes(t *testing.T) {
 	// Hashes that are all in one corner of the range defeat the guess.
-	p := &page{salt: testSalt}
+	var all []lines
 	for i := range 1000 {
-		p.records = append(p.records, record{hash: 1<<63 + uint64(i), version: 1})
+		all = append(all, lines{hash: 1<<63 + uint64(i)<<16, version: 1})
+	}
+	p, err := newPage(&page{salt: testSalt}, all)
+	if err != nil {
+		t.Fatal(err)
 	}
 	for i := range 1000 {
-		if r := p.find(1<<63+uint64(i), 0); r != &p.records[i] {
-			t.Fatalf("record %d not found", i)
+		if at := p.find(1<<63+uint64(i)<<16, 0); at != i {
+			t.Fatalf("list %d found at %d", i, at)
 		}
 	}
-	for _, hash := range []uint64{0, 1, 1<<63 - 1, 1<<63 + 1000, ^uint64(0)} {
-		if p.find(hash, 0) != nil {
+	for _, hash := range []uint64{0, 1 << 16, 1<<63 - 1, 1<<63 + 1000<<16, ^uint64(0)} {
+		if p.find(hash, 0) >= 0 {
 			t.Errorf("found %d, which is not there", hash)
 		}
 	}
 }
 
 func TestEqualHashesAreToldApartByTheCheck(t *testing.T) {
-	one := lines{hash: 7, check: 1, version: 1, prints: []uint64{10}}
-	two := lines{hash: 7, check: 2, version: 2, prints: []uint64{20}}
+	one := lines{hash: 7 << 16, check: 1, version: 1, prints: []uint64{10}}
+	two := lines{hash: 7 << 16, check: 2, version: 2, prints: []uint64{20}}
 	p, err := newPage(&page{}, []lines{one, two})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range []lines{one, two} {
-		if r := p.find(7, l.check); r == nil || r.version != l.version {
-			t.Errorf("check %d: %+v", l.check, r)
+		if r := p.find(7<<16, l.check); r < 0 || p.version(r) != l.version {
+			t.Errorf("check %d: list %d", l.check, r)
 		}
 	}
-	if p.find(7, 3) != nil {
+	if p.find(7<<16, 3) >= 0 {
 		t.Error("a third owner with that hash got a stranger's list")
 	}
 	if _, err := newPage(&page{}, []lines{one, one}); err == nil {
@@ -194,13 +198,13 @@ func comparePage(t *rapid.T, db *simDB, p *page) {
 	entries := 0
 	for k, l := range db.lists {
 		r := p.find(HashOwner(k.owner, p.salt), checkOf(k.owner))
-		if r == nil {
+		if r < 0 || r != p.findOwner(HashOwner(k.owner, p.salt), k.owner) {
 			t.Fatalf("%s is not in the page", k.owner)
 		}
 		prints, expiries := p.list(r)
 		want := l.state(k.owner)
-		if r.version != want.Version || r.digest != want.Digest || len(prints) != want.Size || r.has(flagAllowlist) != want.Allowlist {
-			t.Fatalf("%s: %+v, want %+v", k.owner, *r, want)
+		if p.version(r) != want.Version || p.digest(r) != want.Digest || len(prints) != want.Size || p.flagged(r, flagAllowlist) != want.Allowlist {
+			t.Fatalf("%s: %+v, want %+v", k.owner, p.lines(r), want)
 		}
 		if !slices.IsSorted(prints) {
 			t.Fatalf("%s: fingerprints out of order", k.owner)
@@ -216,17 +220,20 @@ func comparePage(t *rapid.T, db *simDB, p *page) {
 		}
 		entries += len(want.Entries)
 	}
-	words := 0
-	for i := range p.records {
-		prints, expiries := p.list(&p.records[i])
-		words += len(prints) + len(expiries)
-	}
-	if p.entries != entries {
+	if int(p.entries) != entries {
 		t.Fatalf("the page counts %d entries, there are %d", p.entries, entries)
 	}
-	want := pageBytes + int64(len(p.records))*recordBytes + int64(words)*8 + int64(len(p.long))*sliceBytes
-	if p.bytes != want {
-		t.Fatalf("the page counts %d bytes, there are %d", p.bytes, want)
+	// A page that was stepped is laid out like one that was read.
+	var all []lines
+	for i := range int(p.lists) {
+		all = append(all, p.lines(i))
+	}
+	anew, err := newPage(p, all)
+	if err != nil || !slices.Equal(anew.data[:anew.base()], p.data[:p.base()]) || len(anew.data) != len(p.data) {
+		t.Fatalf("%v: stepped\n%x\nread\n%x", err, p.data, anew.data)
+	}
+	if left := p.bytes - anew.bytes; left < -4*sliceBytes || left > 4*sliceBytes {
+		t.Fatalf("the page counts %d bytes, %d when read", p.bytes, anew.bytes)
 	}
 }
 
@@ -305,7 +312,7 @@ func TestSplitKeepsEveryList(t *testing.T) {
 		if child.key.number() != uint64(i) || child.key.bits() != 4 {
 			t.Errorf("child %d is page %d of %d bits", i, child.key.number(), child.key.bits())
 		}
-		total += len(child.records)
+		total += int(child.lists)
 	}
 	if total != 300 {
 		t.Errorf("%d lists after the split", total)

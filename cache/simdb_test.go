@@ -246,8 +246,9 @@ func checkEqual(t testing.TB, c *Cache, db *simDB) (inMemory int) {
 		}
 		inMemory++
 		size := 0
-		if v.rec != nil {
-			size = v.rec.size()
+		if v.nth > 0 {
+			prints, _ := v.pg.list(v.nth - 1)
+			size = len(prints)
 		}
 		if v.Version() != l.version || size != len(l.entries) || v.Allowlist() != l.allowlist {
 			t.Errorf("%v: memory has version %d, %d entries, allowlist %v; database %d, %d, %v",

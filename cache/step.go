@@ -21,10 +21,10 @@ const (
 // others (sync: "a delta lifts the page's suspicion" is a hole).
 func (p *page) step(c *Change, off guards) (*page, verdict) {
 	hash, check := HashOwner(c.Owner, p.salt), checkOf(c.Owner)
-	var have record
-	r := p.find(hash, check)
-	if r != nil {
-		have = *r
+	at := p.find(hash, check)
+	var have lines
+	if at >= 0 {
+		have = p.lines(at)
 	}
 	switch {
 	case c.Version < have.version:
@@ -43,14 +43,11 @@ func (p *page) step(c *Change, off guards) (*page, verdict) {
 		hash: hash, check: check, version: c.Version, allowlist: c.Allowlist,
 		digest: have.digest,
 	}
-	if r != nil {
-		prints, expiries := p.list(r)
-		next.prints = append(make([]uint64, 0, len(prints)+len(c.Entries)), prints...)
-		if expiries != nil {
-			next.expiries = append(make([]uint64, 0, len(prints)+len(c.Entries)), expiries...)
-		}
+	next.prints = append(make([]uint64, 0, len(have.prints)+len(c.Entries)), have.prints...)
+	if have.expiries != nil {
+		next.expiries = append(make([]uint64, 0, len(have.prints)+len(c.Entries)), have.expiries...)
 	}
-	if have.has(flagAllowlist) != c.Allowlist {
+	if have.allowlist != c.Allowlist {
 		next.digest ^= allowlistDigest
 	}
 	for i := range c.Entries {
@@ -112,75 +109,68 @@ func (p *page) with(l *lines) *page {
 	if l.expiries != nil && !slices.ContainsFunc(l.expiries, func(e uint64) bool { return e != 0 }) {
 		l.expiries = nil
 	}
+	mark := markOf(l.hash, l.check)
+	i := p.locate(mark)
+	behind := i // the first list of p that stays behind l
+	if i < int(p.lists) && p.data[i] == mark {
+		behind++
+	}
 	n := *p
-	n.records = make([]record, 0, len(p.records)+1)
-	i := p.place(l)
-	var old record
-	rest := p.records[i:]
-	if len(rest) > 0 && rest[0].hash == l.hash && rest[0].check == l.check {
-		old, rest = rest[0], rest[1:]
+	n.lists += uint32(1 + i - behind)
+	at, end := p.edge(i), p.edge(behind)
+	n.data = allocate(n.base() + p.edge(int(p.lists)) - (end - at) + l.words() + 2*int(n.lists))
+	n.long = slices.Clone(p.long)
+	if behind > i {
+		n.forget(p, i)
 	}
-	n.records = append(n.records, p.records[:i]...)
-	n.records = append(n.records, record{})
-	n.records = append(n.records, rest...)
-	n.takeOut(p, &old, len(l.prints)+len(l.expiries))
-	n.entries -= old.size()
-
-	// add appends the record; move it to the place that was kept for it.
-	n.add(l)
-	last := len(n.records) - 1
-	n.records[i] = n.records[last]
-	n.records = n.records[:last]
-
-	n.bytes = pageBytes + int64(len(n.records))*recordBytes + int64(len(n.words))*8
-	for _, long := range n.long {
-		n.bytes += sliceBytes + int64(len(long))*8
-	}
+	n.put(i, uint32(at), l)
+	n.copyAround(p, i, behind)
+	n.weigh()
 	return &n
 }
 
-// place returns the index at which the record of l stands or would stand.
-func (p *page) place(l *lines) int {
-	i := p.search(0, len(p.records), l.hash)
-	for i < len(p.records) && p.records[i].hash == l.hash && p.records[i].check < l.check {
-		i++
+// edge is where the room of list i begins, or that of the last one ends.
+func (p *page) edge(i int) int {
+	if p.lists == 0 {
+		return 0
 	}
-	return i
+	return int(p.place(i) & placeMask)
 }
 
-// takeOut gives n its own words and long lists, those of p without the list of
-// old, and room for grow words more.
-func (n *page) takeOut(p *page, old *record, grow int) {
-	prints, expiries := []uint64(nil), []uint64(nil)
-	if old.version != 0 {
-		prints, expiries = p.list(old)
+// forget takes list i of p out of what a page that is made from p counts. The
+// place of a long list stays empty until another one takes it.
+func (n *page) forget(p *page, i int) {
+	prints, _ := p.list(i)
+	n.entries -= uint32(len(prints))
+	if p.flagged(i, flagLong) {
+		n.long[p.data[p.base()+p.edge(i)]] = nil
 	}
-	width := len(prints) + len(expiries)
-	if width > 0 && old.has(flagLong) {
-		n.long = slices.Delete(slices.Clone(p.long), int(old.offset), int(old.offset)+1)
-		n.shift(flagLong, old.offset, 1)
-		width = 0
-	} else {
-		n.long = slices.Clone(p.long)
+}
+
+// copyAround copies the lists of p before i and from behind on to a page that
+// holds one new list, i, between them.
+func (n *page) copyAround(p *page, i, behind int) {
+	if p.lists > 0 {
+		copy(n.data[:i], p.data)
+		copy(n.data[i+1:n.lists], p.data[behind:p.lists])
+		copy(n.data[n.history(0):n.history(i)], p.data[p.history(0):])
+		copy(n.data[n.history(i+1):], p.data[p.history(behind):])
+		at, end, all := p.edge(i), p.edge(behind), p.edge(int(p.lists))
+		copy(n.data[n.base():], p.data[p.base():p.base()+at])
+		copy(n.data[n.history(0)-(all-end):n.history(0)], p.data[p.base()+end:])
 	}
-	n.words = make([]uint64, 0, len(p.words)-width+grow)
-	if width == 0 {
-		n.words = append(n.words, p.words...)
+	for j := range i {
+		n.setPlace(j, p.place(j))
+	}
+	// What lies behind moves by what the new list is wider; the flags stay.
+	end := uint32(n.history(0) - n.base())
+	if p.lists == 0 {
+		n.setPlace(1, end)
 		return
 	}
-	n.words = append(n.words, p.words[:old.offset]...)
-	n.words = append(n.words, p.words[int(old.offset)+width:]...)
-	n.shift(0, old.offset, uint32(width))
-}
-
-// shift moves the offsets behind the one given back by width, for the long or
-// the short lists.
-func (n *page) shift(long uint16, behind, width uint32) {
-	for i := range n.records {
-		r := &n.records[i]
-		if r.sizeAnd&flagLong == long && r.offset > behind {
-			r.offset -= width
-		}
+	moved := end - uint32(p.edge(int(p.lists)))
+	for j := behind; j <= int(p.lists); j++ {
+		n.setPlace(j+i+1-behind, p.place(j)+moved)
 	}
 }
 
@@ -193,8 +183,8 @@ func (p *page) split(to uint8) []*page {
 		no := p.key.number()<<(to-p.bits) | uint64(i)
 		end := from
 		var lists []lines
-		for ; end < len(p.records) && p.records[end].hash>>(64-to) == no; end++ {
-			lists = append(lists, p.lines(&p.records[end]))
+		for ; end < int(p.lists) && p.data[end]>>(64-to) == no; end++ {
+			lists = append(lists, p.lines(end))
 		}
 		from = end
 		like := *p
@@ -208,11 +198,12 @@ func (p *page) split(to uint8) []*page {
 	return children
 }
 
-// lines is the inverse of add.
-func (p *page) lines(r *record) lines {
-	prints, expiries := p.list(r)
+// lines is the inverse of put, but for the bits of the hash that a mark does not
+// hold.
+func (p *page) lines(i int) lines {
+	prints, expiries := p.list(i)
 	return lines{
-		hash: r.hash, check: r.check, version: r.version, digest: r.digest,
-		allowlist: r.has(flagAllowlist), prints: prints, expiries: expiries,
+		hash: p.data[i] &^ checkMask, check: uint16(p.data[i] & checkMask), version: p.version(i), digest: p.digest(i),
+		allowlist: p.flagged(i, flagAllowlist), prints: prints, expiries: expiries,
 	}
 }

@@ -233,7 +233,7 @@ func (st *storm) double(ctx context.Context) {
 		if !pause(ctx, *stressTime/3) {
 			return
 		}
-		d.grow(ctx, d.bitsAt(0)+1)
+		d.grow(ctx, d.keyOf(0).bits()+1)
 	}
 }
 

@@ -24,14 +24,22 @@ type Need struct {
 	Force bool
 }
 
+// Print is the fingerprint of the id of a target. It means something in this
+// process only.
+type Print uint64
+
+// PrintOf returns the fingerprint of an id. Who asks many lists about one target
+// computes it once.
+func PrintOf(target string) Print { return Print(printOf(target)) }
+
 // View is one owner's list as a page holds it: a value that stays as it is
 // while the cache moves on. The zero View is not valid; an owner without a
 // list has a View with Version 0. Views are safe for concurrent use and must
 // not be kept: they keep their whole page alive.
 type View struct {
-	dir *Directory
-	pg  *page
-	rec *record // nil: the owner has no list
+	cache *Cache
+	pg    *page
+	nth   int // list of the page, from 1 on; 0: the owner has none
 }
 
 // Contains reports whether the target is on the list now. An entry is gone the
@@ -39,39 +47,47 @@ type View struct {
 // The chance that a target that is not on the list is taken for one that is, is
 // at most 3000 in 2⁶⁴.
 func (v View) Contains(target string) bool {
-	if v.rec == nil {
+	return v.nth > 0 && v.Has(PrintOf(target))
+}
+
+// Has is [View.Contains] for a target whose fingerprint is at hand.
+func (v View) Has(target Print) bool {
+	if v.nth == 0 {
 		return false
 	}
-	prints, expiries := v.pg.list(v.rec)
-	i := indexPrint(prints, printOf(target))
+	prints, expiries := v.pg.list(v.nth - 1)
+	i := indexPrint(prints, uint64(target))
 	if i < 0 || expiries == nil || expiries[i] == 0 {
 		return i >= 0
 	}
-	return int64(expiries[i]) > v.dir.cache.databaseClock().UnixMicro()
+	return int64(expiries[i]) > v.cache.databaseClock().UnixMicro()
 }
 
+// None reports that the owner never had a list: then nobody is on it.
+func (v View) None() bool { return v.nth == 0 }
+
 // Allowlist reports whether the owner is in allowlist mode.
-func (v View) Allowlist() bool { return v.rec != nil && v.rec.has(flagAllowlist) }
+func (v View) Allowlist() bool { return v.nth > 0 && v.pg.flagged(v.nth-1, flagAllowlist) }
 
 // Version returns the version of the list, 0 for an owner who never had one.
 func (v View) Version() int64 {
-	if v.rec == nil {
+	if v.nth == 0 {
 		return 0
 	}
-	return v.rec.version
+	return v.pg.version(v.nth - 1)
 }
 
 // Current reports whether the view's page was read since following last started
 // over. The version of a list in a page that was not may name another content
 // than the same version does now.
-func (v View) Current() bool { return v.pg.epoch == v.dir.cache.epochNow() }
+func (v View) Current() bool { return v.pg.epoch == v.cache.epochNow() }
 
 // Age returns an upper bound of the age of what the view says: every change
 // committed that long before now is in it. It is measured on one monotonic
 // clock, whatever clocks other machines have.
 func (v View) Age(now Instant) time.Duration {
 	asOf := v.pg.readAt
-	for f := v.dir.cache.feed.Load(); f != nil; f = f.older.Load() {
+	for f := v.cache.feed.Load(); f != nil; f = f.older.Load() {
 		if f.epoch == v.pg.epoch {
 			asOf = max(asOf, f.asOf.Load())
 			break

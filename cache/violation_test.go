@@ -18,17 +18,14 @@ func (u *universe) checkPage(p *page, floor [2]int64) {
 			continue
 		}
 		r := p.find(h, checkOf(name))
-		var version int64
-		if r != nil {
-			version = r.version
-		}
+		version := p.versionOf(h, checkOf(name))
 		if u.scope.failover && !u.scope.noticed {
 			continue // a loss that nobody noticed is judged at rest
 		}
 		if version < floor[i] {
 			panic(violation("stale"))
 		}
-		if r == nil {
+		if r < 0 {
 			continue
 		}
 		lists := u.servers[u.serverOf(p.epoch)].lists[i]
@@ -40,7 +37,7 @@ func (u *universe) checkPage(p *page, floor [2]int64) {
 
 // equals compares a list entry by entry: the digest of the page is what it was
 // told, with a guard off.
-func (p *page) equals(r *record, l *List) bool {
+func (p *page) equals(r int, l *List) bool {
 	prints, _ := p.list(r)
 	for _, e := range l.Entries {
 		if indexPrint(prints, printOf(e.Target)) < 0 {
@@ -109,7 +106,7 @@ func (u *universe) rest() {
 			}
 			lists := u.servers[u.primary].lists[o]
 			r := p.find(h, checkOf(name))
-			if r == nil && len(lists) > 0 || r != nil && (len(lists) == 0 || !p.equals(r, &lists[len(lists)-1])) {
+			if r < 0 && len(lists) > 0 || r >= 0 && (len(lists) == 0 || !p.equals(r, &lists[len(lists)-1])) {
 				panic(violation("wrong at rest"))
 			}
 		}
@@ -168,7 +165,7 @@ func (p *page) describe(b *strings.Builder) {
 		return
 	}
 	fmt.Fprint(b, "p", p.key, p.epoch)
-	for _, r := range p.records {
-		fmt.Fprint(b, " ", r.hash, r.version, r.digest)
+	for i := range int(p.lists) {
+		fmt.Fprint(b, " ", p.data[i], p.version(i), p.digest(i))
 	}
 }

@@ -15,15 +15,16 @@ func (f *Filter) Batch(checks []Check, decisions []Decision) {
 	decisions = decisions[:len(checks)]
 	e := evaluation{postpone: true}
 	var late []int
-	now := f.cache.Now()
+	var ahead batchAhead
 	for i := range checks {
 		if i%stride == 0 {
-			now = f.cache.Now()
+			ahead.look(f, checks[i:min(i+stride, len(checks))])
 		}
-		if why := e.begin(f, &checks[i], max(now, e.now)); why != CauseNone {
+		if why := e.begin(f, &checks[i], max(ahead.now, e.now)); why != CauseNone {
 			decisions[i] = undecided(why)
 			continue
 		}
+		ahead.take(&e, i%stride)
 		if d := e.decide(); e.missed {
 			late = append(late, i)
 		} else {

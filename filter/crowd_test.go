@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -92,11 +91,12 @@ func (c *crowd) Load(_ context.Context, _ string, kind cache.Kind, r cache.Range
 	return loaded, nil
 }
 
-// draw returns n users at random, in memory of their own as a request has them.
+// draw returns n users at random, every other of whom has no list, in memory of
+// their own as a request has them.
 func (c *crowd) draw(n int) []string {
 	drawn := make([]string, n)
 	for i := range drawn {
-		drawn[i] = strings.Clone(c.ids[rand.IntN(len(c.ids))])
+		drawn[i] = fmt.Sprintf("user-%08d-of-benchmark", rand.IntN(2*len(c.ids)))
 	}
 	return drawn
 }

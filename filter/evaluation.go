@@ -25,6 +25,11 @@ type evaluation struct {
 	sender senderSide
 	findings
 
+	// Fingerprints of the check's sender and recipient, 0 if nothing asked yet:
+	// several rules, and all recipients of a message, ask for the same one.
+	senderPrint    cache.Print
+	recipientPrint cache.Print
+
 	// postpone: a list that is not in memory is not waited for; the rules end
 	// with missed set and mean nothing.
 	postpone bool
@@ -73,7 +78,7 @@ func (e *evaluation) begin(f *Filter, check *Check, now cache.Instant) Cause {
 	if e.lobby {
 		e.room = &app.lobby
 	}
-	e.sender = senderSide{}
+	e.sender, e.senderPrint = senderSide{}, 0
 	e.wanted = f.wants(&check.AtLeast)
 	e.reset()
 	return CauseNone
@@ -81,7 +86,25 @@ func (e *evaluation) begin(f *Filter, check *Check, now cache.Instant) Cause {
 
 // reset forgets what concerns the recipient, so that the rules can be asked
 // about the next one.
-func (e *evaluation) reset() { e.findings = findings{asOf: listless} }
+func (e *evaluation) reset() {
+	e.findings, e.recipientPrint = findings{asOf: listless}, 0
+}
+
+// printOfSender returns the fingerprint of the sender.
+func (e *evaluation) printOfSender() cache.Print {
+	if e.senderPrint == 0 {
+		e.senderPrint = cache.PrintOf(e.check.Sender)
+	}
+	return e.senderPrint
+}
+
+// printOfRecipient returns the fingerprint of the recipient.
+func (e *evaluation) printOfRecipient() cache.Print {
+	if e.recipientPrint == 0 {
+		e.recipientPrint = cache.PrintOf(e.check.Recipient)
+	}
+	return e.recipientPrint
+}
 
 // failed notes why a list is unknown. The first cause stands, but what the
 // caller asked for explicitly comes before all others.

@@ -6,11 +6,6 @@ import (
 	"github.com/sidegate/sidegate/cache"
 )
 
-// stride is how many recipients are looked up before the first of them is
-// decided: their pages lie anywhere in memory, and lookups that do not depend on
-// each other wait for it together.
-const stride = 16
-
 // Fanout decides one message to many recipients. The check says everything but
 // the recipient; decisions, which must be as long as recipients, receives the
 // answers in their order, each the one that [Filter.CanDeliver] would give. What
@@ -58,22 +53,29 @@ func (e *evaluation) fanout(recipients []string, decisions []Decision, late []in
 	e.sender.ban.shared, e.sender.blocks.shared = true, true
 	// Whether the rules get as far as the recipient's list depends on the
 	// sender and the room alone, so the first recipients tell for all.
-	var ahead [stride]reading
+	var ahead [stride]cache.Lookup
+	var same alike
 	staged := false
 	for from := 0; from < len(recipients); from += stride {
 		some := recipients[from:min(from+stride, len(recipients))]
 		e.now = e.filter.cache.Now()
 		if staged {
-			for i, recipient := range some {
-				ahead[i].find(e.app.lists[cache.KindBlock], recipient)
-			}
+			e.lookAheadOf(some, ahead[:len(some)])
 		}
 		wanted := false
 		for i, recipient := range some {
+			kind := unlike
+			if staged {
+				kind = e.kindOf(recipient, &ahead[i])
+			}
+			if d, ok := same.of(kind, e.now); ok {
+				decisions[from+i], wanted = d, true
+				continue
+			}
 			e.check.Recipient = recipient
 			e.reset()
 			if staged {
-				e.recipient = ahead[i]
+				e.recipient.take(&ahead[i])
 			}
 			d := e.decide()
 			wanted = wanted || e.recipient.state != unread
@@ -82,6 +84,7 @@ func (e *evaluation) fanout(recipients []string, decisions []Decision, late []in
 				continue
 			}
 			decisions[from+i] = d
+			same.learn(kind, e.now, d)
 		}
 		staged = wanted
 	}

@@ -23,12 +23,26 @@ func validateID(what, id string) error {
 	if len(id) > MaxIDBytes {
 		return Errorf(CodeInvalidUserID, "the %s has %d bytes; at most %d are allowed", what, len(id), MaxIDBytes)
 	}
-	for i := range len(id) {
+	i := 0
+	for ; i+8 <= len(id) && plainASCII(id[i:i+8]); i += 8 {
+	}
+	for ; i < len(id); i++ {
 		if b := id[i]; b < 0x20 || b >= 0x7f {
 			return validateRunes(what, id, i)
 		}
 	}
 	return nil
+}
+
+// plainASCII reports whether none of eight bytes is below 0x20 or above 0x7e. It
+// looks at all of them at once: in each byte of a sum or difference the highest
+// bit says that the byte is out of range, or that one below it is.
+func plainASCII(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	return (w|(w-ones*0x20)|(w+ones))&highs == 0
 }
 
 // validateRunes goes on at the first byte that is not plain ASCII, which the

@@ -1,11 +1,27 @@
 package filter
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
 )
+
+// TestPlainASCII: eight bytes looked at together say what they say one by one.
+func TestPlainASCII(t *testing.T) {
+	for at := range 8 {
+		for _, beside := range []byte{0x20, 'a', 0x7e} {
+			text := bytes.Repeat([]byte{beside}, 8)
+			for b := range 256 {
+				text[at] = byte(b)
+				if got, want := plainASCII(string(text)), b >= 0x20 && b < 0x7f; got != want {
+					t.Errorf("%q: %v, want %v", text, got, want)
+				}
+			}
+		}
+	}
+}
 
 func TestValidateUserID(t *testing.T) {
 	for _, id := range []string{

@@ -53,12 +53,20 @@ type listName struct {
 	owner string
 }
 
-// has reports whether target is on a known list.
-func (e *evaluation) has(r *reading, target string) bool {
+// hasSender reports whether the sender is on a known list.
+func (e *evaluation) hasSender(r *reading) bool {
 	if e.past != nil {
 		return r.listed
 	}
-	return r.view.Contains(target)
+	return !r.view.None() && r.view.Has(e.printOfSender())
+}
+
+// hasRecipient reports whether the recipient is on a known list.
+func (e *evaluation) hasRecipient(r *reading) bool {
+	if e.past != nil {
+		return r.listed
+	}
+	return !r.view.None() && r.view.Has(e.printOfRecipient())
 }
 
 // fetch takes a reading to known or unknowable, or sets e.missed.
@@ -115,6 +123,14 @@ func (r *reading) find(dir *cache.Directory, owner string) {
 	var ok bool
 	r.state = notThere
 	if r.view, ok = dir.Find(owner); ok {
+		r.state = inMemory
+	}
+}
+
+// take is find for a lookup that has been made.
+func (r *reading) take(l *cache.Lookup) {
+	r.state, r.view = notThere, l.View
+	if l.Found {
 		r.state = inMemory
 	}
 }

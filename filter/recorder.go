@@ -47,10 +47,18 @@ func (e *evaluation) record(r *reading, list listName, target string) {
 	read := listRead{listName: list, target: target, cause: r.cause, loaded: e.rec.loaded, past: e.rec.past}
 	e.rec.loaded, e.rec.past = false, nil
 	if read.known = r.state == known; read.known {
-		read.listed, read.asleep = e.has(r, target), r.view.Allowlist()
+		read.listed, read.asleep = e.isOn(r, target), r.view.Allowlist()
 		if e.past == nil {
 			read.version, read.age = r.view.Version(), time.Duration(e.now-r.asOf)
 		}
 	}
 	e.rec.lists = append(e.rec.lists, read)
+}
+
+// isOn reports whether target is on a known list.
+func (e *evaluation) isOn(r *reading, target string) bool {
+	if e.past != nil {
+		return r.listed
+	}
+	return r.view.Contains(target)
 }

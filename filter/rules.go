@@ -29,6 +29,7 @@ func (f *Filter) decide(check *Check, rec *recorder) Decision {
 	if why := e.begin(f, check, f.cache.Now()); why != CauseNone {
 		return undecided(why)
 	}
+	e.lookAhead()
 	return e.decide()
 }
 
@@ -92,7 +93,7 @@ func (e *evaluation) bannedInRoom() answer {
 		e.banUnknown = true
 		return unknown
 	}
-	return is(e.has(ban, e.check.Sender))
+	return is(e.hasSender(ban))
 }
 
 func (e *evaluation) roomNotFiltered() answer { return is(e.room.onBlock == OnBlockDeliver) }
@@ -111,14 +112,14 @@ func (e *evaluation) notOnAllowlist() answer {
 	if !e.read(&allowed, listName{cache.KindAllow, e.check.Recipient}, e.check.Sender) {
 		return unknown
 	}
-	return is(!e.has(&allowed, e.check.Sender))
+	return is(!e.hasSender(&allowed))
 }
 
 func (e *evaluation) recipientBlockedSender() answer {
 	if !e.readRecipient() {
 		return unknown
 	}
-	return is(!e.asleep(&e.recipient) && e.has(&e.recipient, e.check.Sender))
+	return is(!e.asleep(&e.recipient) && e.hasSender(&e.recipient))
 }
 
 // readRecipient reads the recipient's block list; false: it is unknown.
@@ -134,7 +135,7 @@ func (e *evaluation) senderBlockedRecipient() answer {
 	if !e.read(blocks, listName{cache.KindBlock, e.check.Sender}, e.check.Recipient) {
 		return unknown
 	}
-	return is(!e.asleep(blocks) && e.has(blocks, e.check.Recipient))
+	return is(!e.asleep(blocks) && e.hasRecipient(blocks))
 }
 
 // asleep reports whether the owner's blocks do not count because the owner is

@@ -63,6 +63,31 @@ func TestObjectStopsAtTheFirstError(t *testing.T) {
 	}
 }
 
+// TestPlainUntil: eight bytes looked at together end where one after the other
+// would, whatever stands behind.
+func TestPlainUntil(t *testing.T) {
+	for length := range 20 {
+		for at := range length {
+			for b := range 256 {
+				for _, behind := range []byte{'x', '"', 0, 0x1f, 0x80, 0xff} {
+					text := []byte(strings.Repeat("x", length))
+					for i := at; i < length; i++ {
+						text[i] = behind
+					}
+					text[at] = byte(b)
+					want := 0
+					for want < length && text[want] >= 0x20 && text[want] != '"' && text[want] != '\\' {
+						want++
+					}
+					if got := plainUntil(text, 0); got != want {
+						t.Fatalf("%q ends at %d, want %d", text, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // FuzzObject compares the reader with encoding/json on what both understand:
 // flat objects without numbers, with distinct names and whole characters.
 func FuzzObject(f *testing.F) {
