@@ -8,14 +8,15 @@ import (
 // How many pages a directory has is chosen from what there is to hold and from
 // the budget. Few lists a page waste room on each page's own cost; many waste it
 // on lists that came along with the one that is asked for. A page is also what a
-// change copies, so it is kept near pageGoal.
+// change copies, without its long lists, and what a miss reads, with them.
 const (
 	// pageLists is the most lists that a page is planned for: about so many, if
 	// everything fits and they are short.
 	pageLists = 64
-	// pageGoal is the weight of a page, in bytes, from which more lists in it
-	// hardly make an entry cheaper, but each change dearer.
-	pageGoal = 8 << 10
+	// copyGoal and readGoal are the bytes to copy and to read from which more
+	// lists in a page hardly make an entry cheaper, but each change or miss dearer.
+	copyGoal = 8 << 10
+	readGoal = 64 << 10
 	// pageCost is what a page costs beside its lists.
 	pageCost = pageBytes + ristrettoBytes
 
@@ -53,7 +54,13 @@ func (d demand) bytes(perPage int64) int64 {
 }
 
 // roomy is how many lists a page should hold if everything fits.
-func (d demand) roomy() int64 { return min(max(pageGoal/d.each(), 1), pageLists) }
+func (d demand) roomy() int64 {
+	copied := d.each()
+	if d.entries > longList*d.lists {
+		copied = recordBytes + sliceBytes
+	}
+	return max(1, min(pageLists, copyGoal/copied, readGoal/d.each()))
+}
 
 // tight is how many lists a page should hold if only a share of everything does:
 // as many as make the pages' own cost a third of what is missing. With less, pages
@@ -153,7 +160,7 @@ func (k *keeper) hasOutgrown() bool {
 		}
 		known := k.known[i]
 		if s.Lists*s.Slots/s.Pages > outgrown*max(known.lists, pageLists<<shardBits) ||
-			s.Entries*s.Slots/s.Pages > outgrown*max(known.entries, pageGoal/8<<shardBits) {
+			s.Entries*s.Slots/s.Pages > outgrown*max(known.entries, copyGoal/8<<shardBits) {
 			return true
 		}
 	}

@@ -19,7 +19,7 @@ func TestPlans(t *testing.T) {
 	}{
 		"nothing":               {[]demand{{}, {}, {}}, true, 0, 0, 3 * shards},
 		"short lists that fit":  {[]demand{{500_000, 5_000_000}}, true, pageLists / 2, pageLists, 1 << 14},
-		"long lists that fit":   {[]demand{{3000, 9_000_000}}, true, 0.5, 1, 1 << 13},
+		"long lists that fit":   {[]demand{{3000, 9_000_000}}, true, 1, 2, 1 << 12},
 		"nearly fit":            {[]demand{{900_000, 9_000_000}}, false, 16, pageLists, 1 << 16},
 		"twice too many":        {[]demand{{1_500_000, 15_000_000}}, false, 2, 12, 1 << 20},
 		"ten times too many":    {[]demand{{8_000_000, 80_000_000}}, false, 3, 8, budget / slotShare / slotBytes},
