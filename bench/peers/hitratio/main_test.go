@@ -10,7 +10,7 @@ import (
 func TestCapacityIsFitted(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	trace := []byte(nil)
-	for range 200_000 {
+	for range 100_000 {
 		trace = binary.LittleEndian.AppendUint32(trace, uint32(rng.IntN(20_000)))
 	}
 	for name, open := range open {
@@ -20,10 +20,10 @@ func TestCapacityIsFitted(t *testing.T) {
 		}
 		ratio := float64(out.Hits) / float64(out.Questions)
 		t.Logf("%s: %+v, %.2f", name, out, ratio)
-		if out.Questions != 100_000 || ratio < 0.2 || ratio > 0.9 || out.Kept < 2000 || out.Kept > 19_000 {
+		if out.Questions != 50_000 || ratio < 0.2 || ratio > 0.9 || out.Kept < 2000 || out.Kept > 19_000 {
 			t.Errorf("%s: %+v", name, out)
 		}
-		if out, err = (task{trace, 10_000, 10, 64 << 20}).fit(open); err != nil || out.Hits != out.Questions {
+		if out, err = (task{trace, 10_000, 10, 64 << 20}).fit(open); err != nil || out.Kept < 19_000 || out.Hits < out.Questions*9/10 {
 			t.Errorf("%s, with room for all: %+v, %v", name, out, err)
 		}
 	}
