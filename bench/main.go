@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidegate/sidegate/bench/beside"
 	"github.com/sidegate/sidegate/bench/inprocess"
+	"github.com/sidegate/sidegate/bench/memory"
 	"github.com/sidegate/sidegate/bench/study"
 )
 
@@ -20,9 +21,10 @@ var studies = []study.Study{
 	beside.Study,
 	inprocess.Study,
 }
+var studies = []study.Study{memory.Study}
 
 // helpers are processes of their own that studies start.
-var helpers = []study.Helper{}
+var helpers = memory.Helpers
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -76,6 +76,7 @@ func (m *mapPolicy) has(k pageKey) bool {
 	return ok
 }
 func (m *mapPolicy) remaining() int64 { return 1 << 40 }
+func (m *mapPolicy) limit(int64)      {}
 func (m *mapPolicy) close()           {}
 
 // overBudget loads six times as much as there is room for and returns the most
@@ -138,7 +139,7 @@ func TestRistrettoKeepsTheBudget(t *testing.T) {
 	}
 
 	peak, evictions, heap = overBudget(t, func(c *Cache) {
-		c.acct.open = func(int64, func(pageKey)) (policy, error) {
+		c.acct.open = func(int64, int64, func(pageKey)) (policy, error) {
 			return &mapPolicy{cost: make(map[pageKey]int64)}, nil
 		}
 	})
@@ -197,8 +198,8 @@ func TestADroppedSetIsRepeated(t *testing.T) {
 	db := newSimDB()
 	owners := fill(db, 500)
 	c := newTestCache(t, db)
-	c.acct.open = func(maxCost int64, gone func(pageKey)) (policy, error) {
-		p, err := openRistretto(maxCost, gone)
+	c.acct.open = func(maxCost, counters int64, gone func(pageKey)) (policy, error) {
+		p, err := openRistretto(maxCost, counters, gone)
 		return &flakyPolicy{policy: p}, err
 	}
 	follow(c, db)
@@ -293,14 +294,16 @@ func TestChildrenAreThereWhenTheAccountantLooks(t *testing.T) {
 	})
 	c.acct.mu.Unlock()
 	<-done
-	found := 0
-	keys, _ := c.acct.take()
-	for _, k := range keys {
-		if c.bytesAt(k) > 0 {
-			found++
+	found, looked := 0, 0
+	for keys, _ := c.acct.take(); len(keys) > 0; keys, _ = c.acct.take() {
+		for _, k := range keys {
+			looked++
+			if c.bytesAt(k) > 0 {
+				found++
+			}
 		}
 	}
 	if found == 0 {
-		t.Errorf("none of %d marked pages is there", len(keys))
+		t.Errorf("none of %d marked pages is there", looked)
 	}
 }

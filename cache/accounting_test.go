@@ -49,6 +49,7 @@ type modelRistretto struct {
 
 func (m *modelRistretto) touch(pageKey) {}
 func (m *modelRistretto) wait()         {}
+func (m *modelRistretto) limit(int64)   {}
 func (m *modelRistretto) close()        {}
 
 func (m *modelRistretto) set(k pageKey, cost int64) bool {

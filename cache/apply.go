@@ -242,12 +242,19 @@ func (s *shard) swap(c *Cache, one swapping) {
 	case known:
 		return
 	case stepped:
+		grown := one.to.bytes - one.from.bytes
+		if !c.acct.extend(max(grown, 0)) {
+			c.metrics.unpublished.Inc()
+			break // read again when it is asked for
+		}
 		if one.at.CompareAndSwap(one.from, one.to) {
-			if grown := one.to.bytes - one.from.bytes; grown != 0 {
-				c.acct.owe(max(grown, 0))
+			if grown != 0 {
 				c.acct.mark(one.to.key, max(grown, 0))
 			}
-		} else if c.off.has(guardSwap) {
+			return
+		}
+		c.acct.owe(-max(grown, 0))
+		if c.off.has(guardSwap) {
 			one.at.Store(one.to)
 		}
 		return

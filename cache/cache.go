@@ -15,8 +15,9 @@ import (
 
 // Options configure a [Cache]. Loader, MaxBytes and Apps are required.
 type Options struct {
-	// MaxBytes is the budget for pages in bytes; what ristretto adds to each
-	// is counted in. The directory is not: 8 bytes a page slot.
+	// MaxBytes is the budget in bytes for everything that is kept: pages, what
+	// ristretto adds to each, its counters, and the slots of the directories. See
+	// [Stats]. Page reads under way and garbage come on top.
 	MaxBytes int64
 	// Apps are the tenants whose lists are kept. Changes of others are
 	// ignored.
@@ -86,6 +87,7 @@ type Cache struct {
 
 	apps   map[string]*[Kinds]*Directory // never changes
 	spaces []*Directory                  // by Directory.space
+	slots  atomic.Int64                  // of all directories
 
 	feed        atomic.Pointer[feed] // nil until a server is followed
 	clockOffset atomic.Int64         // nanoseconds; see SetClockOffset

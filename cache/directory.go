@@ -87,6 +87,7 @@ func newDirectory(c *Cache, app string, kind Kind, space int) *Directory {
 	for i := range d.shards {
 		d.shards[i].table.Store(newTable(shardBits))
 	}
+	c.slots.Add(shards)
 	return d
 }
 
@@ -147,6 +148,7 @@ func (s *shard) grow(c *Cache, bits uint8) {
 	next := newTable(bits)
 	var parents []pageKey
 	var born []*page
+	paid := int64(0)
 	for i := range old.slots {
 		p := old.slots[i].Load()
 		if p == nil {
@@ -154,29 +156,36 @@ func (s *shard) grow(c *Cache, bits uint8) {
 		}
 		parents = append(parents, p.key)
 		children := p.split(bits)
-		// What was paid for the parent may be spent on others before the
-		// children are booked, so they count whole.
-		bytes := int64(0)
+		// Children weigh more than their parent, and the difference needs room
+		// like any new page. The rest is paid for as the parent is.
+		was := p.bytes + ristrettoBytes
+		more := -was
 		for _, child := range children {
-			bytes += child.bytes + ristrettoBytes
+			more += child.bytes + ristrettoBytes
 		}
-		if !c.acct.reserve(bytes) {
+		if !c.acct.reserve(max(more, 0)) {
 			c.metrics.unpublished.Inc()
 			continue // read again when it is asked for
 		}
+		paid += min(was, was+more)
 		for _, child := range children {
 			next.at(child.key.firstHash()).Store(child)
 		}
 		born = append(born, children...)
 	}
+	// The parents' payment ends and may be spent on others before the children
+	// are booked. Until then these count as unpaid: nothing else is let in.
+	c.acct.owe(paid)
 	s.table.Store(next)
+	c.slots.Add(int64(len(next.slots) - len(old.slots)))
+	c.acct.retire(parents)
 	// Not before: the accountant would look for the children, find that the
 	// directory has no such pages, and never look again.
 	for _, child := range born {
 		c.acct.mark(child.key, child.bytes+ristrettoBytes)
 	}
-	for _, k := range parents {
-		c.acct.mark(k, 0)
+	if len(born) == 0 {
+		c.acct.poke()
 	}
 }
 

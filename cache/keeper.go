@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"math/bits"
 	"time"
 )
 
@@ -15,8 +14,9 @@ type keeper struct {
 	cache  *Cache
 	wake   chan struct{}
 	sized  bool
-	fits   bool    // everything has room; decided when the sizes were last known
-	weight []int64 // by space: bytes that a page will have, as planned
+	fits   bool     // everything has room; decided when the sizes were last known
+	weight []int64  // by space: bytes that a page will have, as planned
+	known  []demand // by space: what there was at that time
 
 	failed int           // ranges that could not be read on this walk
 	cause  error         // of the last of them
@@ -25,16 +25,10 @@ type keeper struct {
 }
 
 const (
-	// pageLists is how many lists a page holds when everything fits.
-	pageLists = 64
-	// fitShare of the budget, in percent, may be planned full: lists grow.
-	fitShare = 90
 	// chunkBytes bounds what one query loads ahead, as pages.
 	chunkBytes = 256 << 10
 
-	// outgrown is by how much the lists of a page may exceed the plan before
-	// the directory gets more pages; growthTick is how often that is looked at.
-	outgrown   = 4
+	// growthTick is how often it is looked whether there are enough pages.
 	growthTick = 10 * time.Second
 
 	// rereadTimeout is how long one range may take to read when nobody waits
@@ -139,69 +133,6 @@ func (k *keeper) pause(ctx context.Context) bool {
 	d := k.retry
 	k.retry = min(2*k.retry, keeperRetryMax)
 	return pause(ctx, d)
-}
-
-// hasOutgrown reports whether a directory holds far more lists a page than
-// planned, or everything together no longer fits as planned.
-func (k *keeper) hasOutgrown() bool {
-	c := k.cache
-	if !k.sized || c.opts.Sizer == nil {
-		return false
-	}
-	bytes := int64(0)
-	for _, d := range c.spaces {
-		s := d.stats(c.epochNow())
-		bytes += s.Bytes
-		perPage := int64(1)
-		if k.fits {
-			perPage = pageLists
-		}
-		if s.Pages > 0 && s.Lists > outgrown*perPage*s.Pages {
-			return true
-		}
-	}
-	return k.fits && bytes > c.opts.MaxBytes/100*fitShare
-}
-
-// size asks how much there is and chooses the number of pages: about 64 lists a
-// page when all of it fits, about one when it does not, so that a page is worth
-// its place by the one list that is asked for.
-func (k *keeper) size(ctx context.Context) error {
-	c := k.cache
-	if c.opts.Sizer == nil {
-		return nil
-	}
-	lists := make([]int64, len(c.spaces))
-	k.weight = make([]int64, len(c.spaces))
-	need := int64(0)
-	for i, d := range c.spaces {
-		var entries int64
-		var err error
-		if lists[i], entries, err = c.opts.Sizer.Sizes(ctx, d.app, d.kind); err != nil {
-			return err
-		}
-		pages := int64(1) << bitsFor(lists[i], pageLists)
-		all := lists[i]*recordBytes + entries*8 + pages*(pageBytes+ristrettoBytes)
-		k.weight[i] = all / pages
-		need += all
-	}
-	k.fits = need <= c.opts.MaxBytes/100*fitShare
-	for i, d := range c.spaces {
-		perPage := int64(1)
-		if k.fits {
-			perPage = pageLists
-		}
-		d.grow(ctx, bitsFor(lists[i], perPage))
-	}
-	return nil
-}
-
-// bitsFor returns how many bits of page number give about perPage lists a page.
-func bitsFor(lists, perPage int64) uint8 {
-	if lists <= perPage<<shardBits {
-		return shardBits
-	}
-	return uint8(min(maxBits, bits.Len64(uint64((lists-1)/perPage))))
 }
 
 // refresh reads what a shard should hold and does not, in ranges of about

@@ -92,8 +92,8 @@ func newInventory() *inventory {
 		hits:     desc("cache_hits_total", "Lists asked for whose page was in memory; owners without a list count."),
 		pages:    desc("cache_pages", "Pages that are in memory now."),
 		suspect:  desc("cache_suspect_pages", "Pages of an earlier epoch, answered from by their own age until read again."),
-		cost:     desc("cache_cost_bytes", "Bytes of the pages in memory, with what ristretto adds to each."),
-		capacity: desc("cache_capacity_bytes", "The byte budget of the pages, cache.max_bytes."),
+		cost:     desc("cache_cost_bytes", "Bytes of what is kept in memory: pages, what ristretto adds to each, its counters, the directory."),
+		capacity: desc("cache_capacity_bytes", "The byte budget of all that is kept, cache.max_bytes."),
 		blocks:   desc("blocks", "Entries of all lists in memory."),
 		sets:     desc("block_sets", "Lists in memory that have a version; owners who never had a list are not counted."),
 	}
@@ -142,7 +142,7 @@ func (i *inventory) stats() Stats {
 type Stats struct {
 	Pages        int64 `json:"pages"`
 	SuspectPages int64 `json:"suspect_pages"` // of an earlier epoch
-	Bytes        int64 `json:"bytes"`         // of the pages, with ristretto's share
+	Bytes        int64 `json:"bytes"`         // of the pages, ristretto's share and the slots
 	MaxBytes     int64 `json:"max_bytes"`     // the budget
 	Lists        int64 `json:"lists"`         // with a version
 	Entries      int64 `json:"entries"`
@@ -166,11 +166,13 @@ func (c *Cache) Stats() Stats {
 		s.Entries += one.Entries
 		s.SuspectPages += one.SuspectPages
 	}
+	s.Bytes += countersBytes(c.opts.MaxBytes)
 	return s
 }
 
 // stats counts what one directory holds.
 func (d *Directory) stats(epoch uint64) (s Stats) {
+	defer func() { s.Bytes += (s.Slots - s.Pages) * slotBytes }() // a page's is in its bytes
 	for i := range d.shards {
 		t := d.shards[i].table.Load()
 		s.Slots += int64(len(t.slots))

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/dgraph-io/ristretto/v2"
 )
@@ -22,10 +23,10 @@ type ristrettoPolicy struct {
 	cache *ristretto.Cache[uint64, struct{}]
 }
 
-func openRistretto(maxCost int64, gone func(pageKey)) (policy, error) {
+func openRistretto(maxCost, counters int64, gone func(pageKey)) (policy, error) {
 	leave := func(i *ristretto.Item[struct{}]) { gone(pageKey(i.Key)) }
 	cache, err := ristretto.NewCache(&ristretto.Config[uint64, struct{}]{
-		NumCounters: countersFor(maxCost),
+		NumCounters: counters,
 		MaxCost:     maxCost,
 		BufferItems: 64,
 		OnEvict:     leave,
@@ -39,12 +40,22 @@ func openRistretto(maxCost int64, gone func(pageKey)) (policy, error) {
 	return &ristrettoPolicy{cache}, nil
 }
 
-// countersFor returns four counters for each page that can be in, at the weight
-// of a page with one small list; ristretto spends about three bytes on each. Its
-// documentation advises ten for an entry, but pages are seldom that small.
-func countersFor(maxCost int64) int64 {
-	const least, each = 1 << 10, 4
-	return max(least, each*(maxCost/(pageBytes+recordBytes+ristrettoBytes)))
+// countersFor returns how many counters of uses a budget in bytes deserves: two to
+// four for each page that can be in, at the weight of a page with one small list.
+// Ristretto's documentation advises ten for an entry, but pages are seldom that
+// small. Four rows of half a byte each and a Bloom filter of 9.6 bits are rounded
+// up to powers of two; five sixths of a power of two waste least.
+func countersFor(budget int64) int64 {
+	return countersUnit(budget) * 5 / 6
+}
+
+// countersBytes is what these counters take, all of it from the start.
+func countersBytes(budget int64) int64 { return 3 * countersUnit(budget) }
+
+func countersUnit(budget int64) int64 {
+	const least, each = 1 << 7, 4
+	pages := budget / (pageBytes + recordBytes + ristrettoBytes)
+	return 1 << (bits.Len64(uint64(max(least, each*pages))) - 1)
 }
 
 func (r *ristrettoPolicy) touch(k pageKey) { r.cache.Get(uint64(k)) }
@@ -62,6 +73,8 @@ func (r *ristrettoPolicy) has(k pageKey) bool {
 	_, ok := r.cache.GetTTL(uint64(k))
 	return ok
 }
+
+func (r *ristrettoPolicy) limit(maxCost int64) { r.cache.UpdateMaxCost(maxCost) }
 
 func (r *ristrettoPolicy) remaining() int64 { return r.cache.RemainingCost() }
 

@@ -44,9 +44,9 @@ type storm struct {
 
 // slowPolicy delays ristretto's callbacks by spinning: its worker is busy, as on
 // a machine that has no time for it.
-func slowPolicy(delay time.Duration) func(int64, func(pageKey)) (policy, error) {
-	return func(maxCost int64, gone func(pageKey)) (policy, error) {
-		return openRistretto(maxCost, func(k pageKey) {
+func slowPolicy(delay time.Duration) func(int64, int64, func(pageKey)) (policy, error) {
+	return func(maxCost, counters int64, gone func(pageKey)) (policy, error) {
+		return openRistretto(maxCost, counters, func(k pageKey) {
 			for begin := time.Now(); time.Since(begin) < delay; {
 			}
 			gone(k)

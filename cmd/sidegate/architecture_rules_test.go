@@ -39,10 +39,11 @@ var floors = map[string][]string{
 	"sync/postgres/localpg": {},
 	"sync/postgres/pgtest":  {"sync/postgres", "sync/postgres/localpg"},
 	// 4: knows all names, wires everything.
-	"cmd/sidegate":        {"*"},
-	"cmd/sidegate/config": {"filter"},
-	"bench":               {"*"},
-	"bench/history":       {},
+	"cmd/sidegate":          {"*"},
+	"cmd/sidegate/config":   {"filter"},
+	"cmd/sidegate/headroom": {},
+	"bench":                 {"*"},
+	"bench/history":         {},
 }
 
 // forTests may be imported by any test, and by nothing else.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/filter/server"
 	"github.com/sidegate/sidegate/metrics"
@@ -211,7 +212,7 @@ func (s *sidegate) run(ctx context.Context) error {
 		// As long as anybody may ask who somebody is.
 		upkeep = append(upkeep, s.access.signed.Run)
 	}
-	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run})
+	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run, headroom.Keep})
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -1,0 +1,72 @@
+// Package headroom keeps the room that the Go runtime leaves for garbage small
+// beside a large heap.
+//
+// Left alone, the runtime lets the heap grow to twice what lives before it
+// collects: a cache of 1 GiB makes a process of 2 GiB. That proportion is right for
+// heaps full of pointers, where a collection costs as much as what lives. Here
+// nearly all that lives is blocks without a pointer, which a collection does not
+// visit, so that collecting more often is cheap. A fixed memory limit would do as
+// well until more lives than it allows; then the runtime collects without end, and
+// the checks pay. A proportion has no such cliff.
+package headroom
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+const (
+	// room is how much garbage may gather before a collection, however little
+	// lives: with less, a small heap would be collected all the time.
+	room = 32 << 20
+	// leastPercent of what lives may gather, if that is more: the bound of what
+	// collections of a large heap may cost.
+	leastPercent = 12
+	// usual is what the runtime does by itself.
+	usualPercent = 100
+	// tick is how often it is looked; the heap doubles no faster at a start.
+	tick = 250 * time.Millisecond
+)
+
+// Keep adjusts GOGC to what lives until ctx ends, then restores it and returns
+// nil. If the environment sets GOGC or GOMEMLIMIT, the deployer has decided, and
+// Keep only waits. One process runs it once.
+func Keep(ctx context.Context) error {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		<-ctx.Done()
+		return nil
+	}
+	set := usualPercent
+	defer debug.SetGCPercent(debug.SetGCPercent(usualPercent))
+	look := time.NewTicker(tick)
+	defer look.Stop()
+	for {
+		if p := percent(alive()); p != set {
+			debug.SetGCPercent(p)
+			set = p
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
+	}
+}
+
+// percent is the GOGC that leaves room beside what lives.
+func percent(live uint64) int {
+	if live <= room {
+		return usualPercent
+	}
+	return int(max(leastPercent, usualPercent*room/live))
+}
+
+// alive is what the last collection found alive, in bytes.
+func alive() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}

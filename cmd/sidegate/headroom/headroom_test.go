@@ -1,0 +1,94 @@
+package headroom
+
+import (
+	"context"
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestPercent(t *testing.T) {
+	for live, want := range map[uint64]int{
+		0: 100, room: 100, 2 * room: 50, 4 * room: 25, 8 * room: 12, 1 << 40: leastPercent,
+	} {
+		if got := percent(live); got != want {
+			t.Errorf("%d MiB alive: %d %%, want %d", live>>20, got, want)
+		}
+	}
+}
+
+// inForce is the runtime's GOGC.
+func inForce() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// keep runs Keep until the returned function is called.
+func keep(t *testing.T) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Keep(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestALargeHeapIsLeftLittleRoom(t *testing.T) {
+	t.Setenv("GOGC", "")
+	t.Setenv("GOMEMLIMIT", "")
+	before := inForce()
+	stop := keep(t)
+	ballast := make([]byte, 4*room)
+	runtime.GC()
+	waitFor(t, "less room", func() bool { return inForce() <= 25 })
+	runtime.KeepAlive(ballast)
+	runtime.GC()
+	waitFor(t, "the usual room once the heap is small again", func() bool { return inForce() == usualPercent })
+	stop()
+	if got := inForce(); got != before {
+		t.Errorf("GOGC is %d afterwards, was %d", got, before)
+	}
+}
+
+func TestTheEnvironmentDecides(t *testing.T) {
+	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("GOGC", "")
+			t.Setenv("GOMEMLIMIT", "")
+			t.Setenv(name, "200") // read at start by the runtime, so it changes nothing here
+			before := inForce()
+			ballast := make([]byte, 4*room)
+			runtime.GC()
+			synctest.Test(t, func(t *testing.T) {
+				stop := keep(t)
+				synctest.Wait() // it has looked
+				if got := inForce(); got != before {
+					t.Errorf("GOGC is %d, was %d", got, before)
+				}
+				stop()
+			})
+			runtime.KeepAlive(ballast)
+		})
+	}
+}
