@@ -74,10 +74,7 @@ func TestLoadReturnsEveryListOnce(t *testing.T) {
 		seen := map[string]bool{}
 		for page := range uint64(1) << bits {
 			r := pageRange(bits, page)
-			loaded, err := f.Load(t.Context(), "default", cache.KindBlock, r)
-			if err != nil {
-				t.Fatal(err)
-			}
+			loaded := f.load(cache.KindBlock, r)
 			if loaded.Identity != identity || loaded.Count != len(loaded.Lists) {
 				t.Fatalf("bits %d page %d: %d counted, %d loaded, %+v", bits, page, loaded.Count, len(loaded.Lists), loaded.Identity)
 			}
@@ -127,10 +124,7 @@ func TestLoadReadsRangesOfIndexes(t *testing.T) {
 	for _, statistics := range []string{`select 1`, `analyze sidegate.owner, sidegate.block`} {
 		f.exec(statistics)
 		r := pageRange(6, 11)
-		loaded, err := f.Load(t.Context(), "default", cache.KindBlock, r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		loaded := f.load(cache.KindBlock, r)
 		args := []any{"default", "block", int64(r.Lo), int64(r.Hi)}
 		for relation, most := range map[string]int{
 			"sidegate.owner": 0, "sidegate.block": 0,
@@ -151,7 +145,7 @@ func TestLoadBelievesOnlyAPrimary(t *testing.T) {
 	dsn := pgtest.Standby(t, primary).DSN("sidegate")
 	standby := openStore(t, dsn)
 
-	if _, err := standby.Load(t.Context(), "default", cache.KindBlock, cache.Range{Hi: math.MaxUint64}); !errors.Is(err, postgres.ErrStandby) {
+	if err := standby.Load(t.Context(), "default", cache.KindBlock, cache.Range{Hi: math.MaxUint64}, new(cache.Loaded)); !errors.Is(err, postgres.ErrStandby) {
 		t.Errorf("Load: %v", err)
 	}
 	if b, err := standby.Poll(t.Context(), blocksync.Position{}); err != nil || !b.Recovery || len(b.Changes) != 0 {
