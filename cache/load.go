@@ -75,7 +75,9 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 		case p != nil:
 			return View{dir: d, pg: p, rec: p.find(hash, check)}, nil
 		case lead:
+			d.cache.asked.Add(1)
 			f.run(d.cache)
+			d.cache.asked.Add(-1)
 		default:
 			select {
 			case <-f.done:
