@@ -137,6 +137,42 @@ func TestLoadReadsRangesOfIndexes(t *testing.T) {
 	}
 }
 
+// The entries of a page lie in the table in the order in which they were written:
+// each would cost a block of its own. The key alone holds all that a page needs,
+// but for expiries, which have indices of their own.
+func TestLoadReadsNoRowOfTheTableThatDoesNotExpire(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.exec(`insert into sidegate.block (app, owner, target, expires_at)
+		select 'default', 'o' || i, 't' || t, case when i = 7 and t = 2 then now() + interval '1 day' end
+		  from generate_series(1, 2000) i, generate_series(1, 5) t order by random()`)
+	f.exec(`vacuum (analyze) sidegate.block`)
+	var byKey, byExpiry int64
+	err := pgx.BeginFunc(t.Context(), f.hand, func(tx pgx.Tx) error {
+		rows, err := tx.Query(t.Context(), postgres.LoadSQL, "default", "block", int64(math.MinInt64), int64(math.MaxInt64))
+		if err != nil {
+			return err
+		}
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		if rows.Close(); n != 2001 {
+			t.Errorf("%d rows", n)
+		}
+		const counter = `select pg_stat_get_xact_tuples_fetched($1::text::regclass)`
+		byKey = row[int64](t, tx, counter, "sidegate.block_pkey")
+		byExpiry = row[int64](t, tx, counter, "sidegate.block_owner_expires")
+		return rows.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if byKey != 0 || byExpiry != 1 {
+		t.Errorf("%d rows of 10,000 were fetched from the table for their key, and %d for their expiry, which one has", byKey, byExpiry)
+	}
+}
+
 func TestLoadBelievesOnlyAPrimary(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Server(t, nil)
