@@ -10,11 +10,12 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/sidegate/sidegate/bench/preload"
 	"github.com/sidegate/sidegate/bench/study"
 )
 
 // studies is what there is to measure, in the order of the report.
-var studies = []study.Study{}
+var studies = []study.Study{preload.Study}
 
 // helpers are processes of their own that studies start.
 var helpers = []study.Helper{}
