@@ -13,6 +13,7 @@ import (
 	"github.com/sidegate/sidegate/bench/beside"
 	"github.com/sidegate/sidegate/bench/inprocess"
 	"github.com/sidegate/sidegate/bench/memory"
+	"github.com/sidegate/sidegate/bench/preload"
 	"github.com/sidegate/sidegate/bench/study"
 )
 
@@ -20,8 +21,9 @@ import (
 var studies = []study.Study{
 	beside.Study,
 	inprocess.Study,
+	memory.Study,
+	preload.Study,
 }
-var studies = []study.Study{memory.Study}
 
 // helpers are processes of their own that studies start.
 var helpers = memory.Helpers

@@ -94,6 +94,7 @@ type Cache struct {
 	acct        *accountant
 	keeper      *keeper
 	preloaded   atomic.Bool
+	asked       atomic.Int64 // pages that somebody waits for
 	loads       *semaphore.Weighted
 	reads       counter
 }

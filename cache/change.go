@@ -111,21 +111,87 @@ type List struct {
 // wide and aligned to its width.
 type Range struct{ Lo, Hi uint64 }
 
-// Loaded is the answer to one page read: every list whose owner hash lies in
-// the range, and who answered.
-type Loaded struct {
-	Identity Identity
-	// Count is the number of lists in the range, counted by the database in
-	// the same snapshot: a page has no other proof of which owners it holds.
-	Count int
-	Lists []List
+// Header is what a list says about itself, beside its entries.
+type Header struct {
+	Owner     []byte
+	Version   int64
+	Size      int // number of entries
+	Digest    uint64
+	Allowlist bool
 }
 
-// Loader reads lists from the database. Load returns all lists of (app, kind)
-// whose owner hash lies in r, empty ones that have a version included, from one
-// snapshot and with one statement. It is called from many goroutines; ctx
-// carries the deadline of the shared load. Any error means that nothing is
-// known about the range.
+// Intake takes in the answer to one page read as it arrives, so that nothing
+// of it has to be held twice. It keeps none of the bytes that it is handed: they
+// may be overwritten after each call. It is for one goroutine. What is wrong with
+// the answer, an entry too few, a digest that differs, is found by the intake;
+// whoever reads hands on what there is.
+type Intake interface {
+	// List begins a list and ends the one before it.
+	List(h Header)
+	// Entry adds an entry to the list that was begun last. Expires is in
+	// microseconds since 1970, 0 = never. The order of entries has no meaning.
+	Entry(target []byte, expires int64)
+	// Done says who answered, and how many lists there are in the range, counted
+	// by the database in the same snapshot: a page has no other proof of which
+	// owners it holds. It is called once; an answer without it is refused.
+	Done(identity Identity, count int)
+}
+
+// Loader reads lists from the database. Load hands all lists of (app, kind)
+// whose owner hash lies in r, empty ones that have a version included, to the
+// intake, from one snapshot and with one statement. It is called from many
+// goroutines; ctx carries the deadline of the shared load. Any error means that
+// nothing is known about the range, whatever has been handed over.
 type Loader interface {
-	Load(ctx context.Context, app string, kind Kind, r Range) (Loaded, error)
+	Load(ctx context.Context, app string, kind Kind, r Range, into Intake) error
+}
+
+// Loaded is the whole answer to one page read. As an [Intake] it collects what a
+// loader hands over.
+type Loaded struct {
+	Identity Identity
+	Count    int // as the database counts, see [Intake]
+	Lists    []List
+}
+
+// List implements [Intake].
+func (l *Loaded) List(h Header) {
+	l.Lists = append(l.Lists, List{
+		Owner: string(h.Owner), Version: h.Version, Size: h.Size, Digest: h.Digest, Allowlist: h.Allowlist,
+	})
+}
+
+// Entry implements [Intake].
+func (l *Loaded) Entry(target []byte, expires int64) {
+	last := &l.Lists[len(l.Lists)-1]
+	last.Entries = append(last.Entries, Entry{Target: string(target), Expires: expires})
+}
+
+// Done implements [Intake].
+func (l *Loaded) Done(identity Identity, count int) { l.Identity, l.Count = identity, count }
+
+// Whole makes a [Loader] of a function that returns a whole answer at once, for
+// lists that are not read from a wire.
+type Whole func(ctx context.Context, app string, kind Kind, r Range) (Loaded, error)
+
+// Load implements [Loader].
+func (f Whole) Load(ctx context.Context, app string, kind Kind, r Range, into Intake) error {
+	answer, err := f(ctx, app, kind, r)
+	if err != nil {
+		return err
+	}
+	for i := range answer.Lists {
+		answer.Lists[i].handTo(into)
+	}
+	into.Done(answer.Identity, answer.Count)
+	return nil
+}
+
+func (l *List) handTo(into Intake) {
+	into.List(Header{
+		Owner: []byte(l.Owner), Version: l.Version, Size: l.Size, Digest: l.Digest, Allowlist: l.Allowlist,
+	})
+	for _, e := range l.Entries {
+		into.Entry([]byte(e.Target), e.Expires)
+	}
 }

@@ -71,7 +71,7 @@ func gather(b *testing.B, users int) *Cache {
 	b.Helper()
 	crowd := newCrowd(users)
 	c, err := New(Options{
-		MaxBytes: 4 << 30, Apps: []string{"a"}, Loader: crowd, Sizer: crowd, LoadTimeout: time.Minute,
+		MaxBytes: 4 << 30, Apps: []string{"a"}, Loader: Whole(crowd.Load), Sizer: crowd, LoadTimeout: time.Minute,
 		Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {

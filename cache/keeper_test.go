@@ -185,7 +185,7 @@ func TestBitsFor(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	db := newSimDB()
-	good := Options{MaxBytes: 1, Apps: []string{"a"}, Loader: db, Metrics: newTestCache(t, db).metrics}
+	good := Options{MaxBytes: 1, Apps: []string{"a"}, Loader: Whole(db.Load), Metrics: newTestCache(t, db).metrics}
 	if _, err := New(good); err != nil {
 		t.Fatal(err)
 	}

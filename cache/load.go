@@ -75,7 +75,9 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 		case p != nil:
 			return View{cache: d.cache, pg: p, nth: p.find(hash, check) + 1}, nil
 		case lead:
+			d.cache.asked.Add(1)
 			f.run(d.cache)
+			d.cache.asked.Add(-1)
 		default:
 			select {
 			case <-f.done:
@@ -191,39 +193,29 @@ func (f *flight) query(ctx context.Context, c *Cache, now *feed) (pages []*page,
 		}
 	}()
 	start := c.Now()
-	rows, err := c.opts.Loader.Load(ctx, f.dir.app, f.dir.kind, f.reach)
-	if err != nil {
+	in := newIntake(now.identity.Salt, f.reach)
+	if err := c.opts.Loader.Load(ctx, f.dir.app, f.dir.kind, f.reach, in); err != nil {
 		return nil, err
 	}
+	defer in.free()
 	c.metrics.loadDuration.Observe(time.Duration(c.Now() - start).Seconds())
-	if rows.Identity != now.identity && !c.off.has(guardIdentity) {
+	if in.identity != now.identity && !c.off.has(guardIdentity) {
 		return nil, errOtherServer
 	}
 	bits := f.dir.shardOf(f.reach.Lo).table.Load().bits
-	pages, err = f.build(rows, bits, &page{salt: now.identity.Salt, readAt: int64(start), epoch: now.epoch})
+	pages, err = f.build(in, bits, &page{salt: now.identity.Salt, readAt: int64(start), epoch: now.epoch})
 	if errors.Is(err, errMismatch) {
 		c.metrics.digestMismatches.Inc()
 	}
 	return pages, err
 }
 
-// build makes the pages of the flight's range out of its rows.
-func (f *flight) build(rows Loaded, bits uint8, like *page) ([]*page, error) {
-	if rows.Count != len(rows.Lists) {
-		return nil, fmt.Errorf("%w: %d lists, counted %d", errMismatch, len(rows.Lists), rows.Count)
+// build makes the pages of the flight's range out of what was read.
+func (f *flight) build(in *intake, bits uint8, like *page) ([]*page, error) {
+	all, err := in.sorted()
+	if err != nil {
+		return nil, err
 	}
-	all := make([]lines, 0, len(rows.Lists))
-	for i := range rows.Lists {
-		l, err := prepare(&rows.Lists[i], like.salt)
-		if err != nil {
-			return nil, err
-		}
-		if !f.reach.holds(l.hash) {
-			return nil, fmt.Errorf("%w: a list outside of the range", errMismatch)
-		}
-		all = append(all, l)
-	}
-	slices.SortFunc(all, compareLines)
 	var pages []*page
 	for lo, from := f.reach.Lo, 0; ; {
 		one := *like

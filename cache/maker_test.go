@@ -95,7 +95,7 @@ func (m *maker) Sizes(_ context.Context, _ string, kind Kind) (lists, entries in
 // newMakerCache returns a cache of one app over the lists. It does not run yet.
 func newMakerCache(t testing.TB, m *maker, budget int64) *Cache {
 	t.Helper()
-	c, err := New(Options{MaxBytes: budget, Apps: []string{"a"}, Loader: m, Sizer: m, LoadTimeout: time.Minute, Metrics: NewMetrics(prometheus.NewRegistry())})
+	c, err := New(Options{MaxBytes: budget, Apps: []string{"a"}, Loader: Whole(m.Load), Sizer: m, LoadTimeout: time.Minute, Metrics: NewMetrics(prometheus.NewRegistry())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ type Metrics struct {
 	loadErrors       prometheus.Counter
 	loadsShed        prometheus.Counter
 	preloadErrors    prometheus.Counter
+	preloadPages     prometheus.Counter
 	preloaded        prometheus.Gauge
 	applied          prometheus.Counter
 	gaps             prometheus.Counter
@@ -46,6 +47,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Page reads refused because too many were under way. Any: the database is slow or the budget far too small."),
 		preloadErrors: counter("preload_errors_total",
 			"Attempts to learn how much there is to load ahead that failed."),
+		preloadPages: counter("cache_preload_pages_total",
+			"Pages read before anybody asked for them, or again because following had started over."),
 		applied: counter("sync_events_total",
 			"Changes handed to the cache, by the feed and by own writes."),
 		gaps: counter("sync_gaps_total",
@@ -80,7 +83,7 @@ type inventory struct {
 	when time.Time
 	last Stats
 
-	requests, hits, pages, suspect, cost, capacity, blocks, sets *prometheus.Desc
+	requests, hits, pages, suspect, cost, capacity, blocks, sets, preload *prometheus.Desc
 }
 
 func newInventory() *inventory {
@@ -95,13 +98,14 @@ func newInventory() *inventory {
 		cost:     desc("cache_cost_bytes", "Bytes of what is kept in memory: pages, what ristretto adds to each, its counters, the directory."),
 		capacity: desc("cache_capacity_bytes", "The byte budget of all that is kept, cache.max_bytes."),
 		blocks:   desc("blocks", "Entries of all lists in memory."),
+		preload:  desc("cache_preload_ratio", "Share of the pages to be held in memory that are there and current; 1 when loading ahead is done, or when the lists do not fit."),
 		sets:     desc("block_sets", "Lists in memory that have a version; owners who never had a list are not counted."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (i *inventory) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{i.requests, i.hits, i.pages, i.suspect, i.cost, i.capacity, i.blocks, i.sets} {
+	for _, d := range []*prometheus.Desc{i.requests, i.hits, i.pages, i.suspect, i.cost, i.capacity, i.blocks, i.sets, i.preload} {
 		ch <- d
 	}
 }
@@ -127,6 +131,7 @@ func (i *inventory) Collect(ch chan<- prometheus.Metric) {
 	gauge(i.capacity, i.cache.opts.MaxBytes)
 	gauge(i.blocks, s.Entries)
 	gauge(i.sets, s.Lists)
+	ch <- prometheus.MustNewConstMetric(i.preload, prometheus.GaugeValue, i.cache.keeper.progress())
 }
 
 func (i *inventory) stats() Stats {

@@ -235,38 +235,6 @@ type lines struct {
 // errMismatch is wrapped where what the database returned contradicts itself.
 var errMismatch = errors.New("header and rows disagree")
 
-// prepare turns a list as loaded into lines, after checking that its rows add
-// up to its header.
-func prepare(l *List, salt int64) (lines, error) {
-	if len(l.Entries) != l.Size || l.Size > maxListSize {
-		return lines{}, fmt.Errorf("%w: %d rows, header says %d", errMismatch, len(l.Entries), l.Size)
-	}
-	if ListDigest(l.Allowlist, l.Entries) != l.Digest {
-		return lines{}, fmt.Errorf("%w: digest of %d rows", errMismatch, l.Size)
-	}
-	out := lines{
-		hash: HashOwner(l.Owner, salt), check: checkOf(l.Owner),
-		version: l.Version, digest: l.Digest, allowlist: l.Allowlist,
-		prints: make([]uint64, 0, l.Size),
-	}
-	for _, e := range l.Entries {
-		out.insert(printOf(e.Target), e.Expires)
-	}
-	out.sort()
-	return out, nil
-}
-
-// insert appends an entry; sort has to follow.
-func (l *lines) insert(print uint64, expires int64) {
-	if expires != 0 && l.expiries == nil {
-		l.expiries = make([]uint64, len(l.prints), cap(l.prints)+1)
-	}
-	l.prints = append(l.prints, print)
-	if l.expiries != nil {
-		l.expiries = append(l.expiries, uint64(expires))
-	}
-}
-
 // sort restores the order by fingerprint.
 func (l *lines) sort() {
 	if l.expiries == nil {

@@ -174,7 +174,7 @@ func blockKey(owner string) listKey { return listKey{app: "a", owner: owner} }
 func newTestCache(t testing.TB, db *simDB, change ...func(*Options)) *Cache {
 	t.Helper()
 	opts := Options{
-		MaxBytes: 64 << 20, Apps: []string{"a", "b"}, Loader: db, Sizer: db,
+		MaxBytes: 64 << 20, Apps: []string{"a", "b"}, Loader: Whole(db.Load), Sizer: db,
 		LoadTimeout: 10 * time.Second, Metrics: NewMetrics(prometheus.NewRegistry()),
 	}
 	for _, f := range change {

@@ -89,7 +89,7 @@ func newUniverse(sc *scope) *universe {
 // build makes the part of a Cache that the steps use, with one directory.
 func (u *universe) build() {
 	c := &Cache{
-		opts:    Options{MaxBytes: 1 << 20, Loader: u},
+		opts:    Options{MaxBytes: 1 << 20, Loader: Whole(u.Load)},
 		metrics: explorerMetrics, off: u.scope.off,
 		apps: map[string]*[Kinds]*Directory{},
 	}
@@ -185,7 +185,7 @@ func (u *universe) visible(owner int) (List, bool) {
 	return s.lists[owner][n-1], true
 }
 
-// Load is the page read: the universe is its own Loader.
+// Load is the page read.
 func (u *universe) Load(_ context.Context, _ string, _ Kind, r Range) (Loaded, error) {
 	out := Loaded{Identity: identityOf(u.primary, u.scope.noticed)}
 	for i := range u.names {

@@ -39,7 +39,7 @@ func newCrowd(b *testing.B, users int, policy Policy) *crowd {
 		c.hashes[i] = cache.HashOwner(id, primary.Salt)
 	}
 	memory, err := cache.New(cache.Options{
-		MaxBytes: 4 << 30, Apps: []string{one}, Loader: c, Sizer: c, LoadTimeout: time.Minute,
+		MaxBytes: 4 << 30, Apps: []string{one}, Loader: cache.Whole(c.Load), Sizer: c, LoadTimeout: time.Minute,
 		Metrics: cache.NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *crowd) Sizes(_ context.Context, _ string, kind cache.Kind) (lists, entr
 	return int64(len(c.ids)), int64(len(c.ids)) * crowdList, nil
 }
 
-// Load implements cache.Loader.
+// Load is a cache.Whole.
 func (c *crowd) Load(_ context.Context, _ string, kind cache.Kind, r cache.Range) (cache.Loaded, error) {
 	loaded := cache.Loaded{Identity: primary}
 	if kind != cache.KindBlock {

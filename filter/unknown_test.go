@@ -254,7 +254,7 @@ func TestOnUnknown(t *testing.T) {
 func TestNotSynced(t *testing.T) {
 	w, _ := oneApp(t, Default())
 	idle, err := cache.New(cache.Options{
-		MaxBytes: 1 << 20, Apps: []string{one}, Loader: w, Metrics: cache.NewMetrics(newRegistry()),
+		MaxBytes: 1 << 20, Apps: []string{one}, Loader: cache.Whole(w.Load), Metrics: cache.NewMetrics(newRegistry()),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func newWorldFor(t testing.TB, patience time.Duration, apps ...string) *world {
 	t.Helper()
 	w := &world{t: t, identity: primary, lists: make(map[ListID]cache.List)}
 	c, err := cache.New(cache.Options{
-		MaxBytes: 1 << 30, Apps: apps, Loader: w, LoadTimeout: patience, Metrics: cache.NewMetrics(prometheus.NewRegistry()),
+		MaxBytes: 1 << 30, Apps: apps, Loader: cache.Whole(w.Load), LoadTimeout: patience, Metrics: cache.NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func newWorldFor(t testing.TB, patience time.Duration, apps ...string) *world {
 // fresh does what a poll without changes does.
 func (w *world) fresh() { w.cache.Fresh(w.cache.Now()) }
 
-// Load implements cache.Loader.
+// Load is a cache.Whole.
 func (w *world) Load(ctx context.Context, app string, kind cache.Kind, r cache.Range) (cache.Loaded, error) {
 	w.mu.Lock()
 	w.loads = append(w.loads, ListID{App: app, Kind: kind})

@@ -97,7 +97,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{source: &fakeSource{identity: server}, log: &bytes.Buffer{}}
 	var err error
 	w.cache, err = cache.New(cache.Options{
-		MaxBytes: 1 << 20, Apps: []string{"a"}, Loader: w.source,
+		MaxBytes: 1 << 20, Apps: []string{"a"}, Loader: cache.Whole(w.source.Load),
 		Metrics: cache.NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {

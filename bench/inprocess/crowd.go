@@ -47,7 +47,7 @@ func (c *crowd) Sizes(_ context.Context, _ string, kind cache.Kind) (lists, entr
 	return int64(c.shape.Lists), int64(c.shape.Lists) * int64(c.shape.Entries), nil
 }
 
-// Load implements cache.Loader.
+// Load is a [cache.Whole].
 func (c *crowd) Load(_ context.Context, _ string, kind cache.Kind, r cache.Range) (cache.Loaded, error) {
 	loaded := cache.Loaded{Identity: server}
 	if kind != cache.KindBlock {
@@ -81,7 +81,7 @@ type memory struct {
 // gather has a cache read a crowd. The caller stops it.
 func gather(ctx context.Context, c *crowd) (*memory, error) {
 	lists, err := cache.New(cache.Options{
-		MaxBytes: 8 << 30, Apps: []string{seed.App}, Loader: c, Sizer: c, LoadTimeout: time.Minute,
+		MaxBytes: 8 << 30, Apps: []string{seed.App}, Loader: cache.Whole(c.Load), Sizer: c, LoadTimeout: time.Minute,
 		Metrics: cache.NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {

@@ -42,7 +42,7 @@ func newLists(shape seed.Shape) *lists {
 // identity is that of a server with salt 0.
 var identity = cache.Identity{System: 1}
 
-// Load implements cache.Loader.
+// Load is a [cache.Whole].
 func (l *lists) Load(_ context.Context, _ string, kind cache.Kind, r cache.Range) (cache.Loaded, error) {
 	out := cache.Loaded{Identity: identity}
 	if kind != cache.KindBlock {
@@ -77,7 +77,7 @@ func (l *lists) Sizes(_ context.Context, _ string, kind cache.Kind) (lists, entr
 func open(l *lists, budget int64) (*cache.Cache, *prometheus.Registry, error) {
 	registry := prometheus.NewRegistry()
 	c, err := cache.New(cache.Options{
-		MaxBytes: budget, Apps: []string{seed.App}, Loader: l, Sizer: l, LoadTimeout: time.Minute,
+		MaxBytes: budget, Apps: []string{seed.App}, Loader: cache.Whole(l.Load), Sizer: l, LoadTimeout: time.Minute,
 		Metrics: cache.NewMetrics(registry),
 	})
 	if err != nil {

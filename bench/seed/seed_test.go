@@ -76,7 +76,8 @@ func TestTheProgramReadsWhatWasFilledIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := store.Load(ctx, App, cache.KindBlock, cache.Range{Lo: 0, Hi: ^uint64(0)})
+		var got cache.Loaded
+		err = store.Load(ctx, App, cache.KindBlock, cache.Range{Lo: 0, Hi: ^uint64(0)}, &got)
 		store.Close()
 		if stopped := db.Stop(ctx); err != nil || stopped != nil {
 			t.Fatal(err, stopped)

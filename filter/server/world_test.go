@@ -44,7 +44,7 @@ func newWorld(t testing.TB, change ...func(*filter.Options)) *world {
 	}
 	var err error
 	w.cache, err = cache.New(cache.Options{
-		MaxBytes: 1 << 30, Apps: apps, Loader: w, Metrics: cache.NewMetrics(prometheus.NewRegistry()),
+		MaxBytes: 1 << 30, Apps: apps, Loader: cache.Whole(w.Load), Metrics: cache.NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func (w *world) block(owner string, targets ...string) {
 	w.put("default", cache.KindBlock, owner, targets...)
 }
 
-// Load implements [cache.Loader].
+// Load is a [cache.Whole].
 func (w *world) Load(_ context.Context, app string, kind cache.Kind, r cache.Range) (cache.Loaded, error) {
 	if w.dark.Load() {
 		return cache.Loaded{}, errors.New("the database is dark")

@@ -40,6 +40,12 @@
 // same statement as the changes, and identity and header count from the same
 // statement as a page: nothing can change between two reads if there is one.
 //
+// A page is read through the primary key of sidegate.block, in its order, and
+// through the index of the entries that expire; the table itself is not needed as
+// long as vacuum keeps the visibility map. The rows of a list lie in it in the
+// order in which they were written, so that every entry would cost a block. All
+// scans of a page are in one query of one function and so see one snapshot.
+//
 // P7. An error tells what is stored. Unless the code is
 // [filter.CodeOutcomeUnknown], nothing is.
 //

@@ -96,7 +96,7 @@ func TestConnectionsThatDieWithoutASign(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"Poll": short(func(ctx context.Context) error { _, err := store.Poll(ctx, blocksync.Position{}); return err }),
 		"Load": short(func(ctx context.Context) error {
-			_, err := store.Load(ctx, "default", cache.KindBlock, cache.Range{Hi: math.MaxUint64})
+			err := store.Load(ctx, "default", cache.KindBlock, cache.Range{Hi: math.MaxUint64}, new(cache.Loaded))
 			return err
 		}),
 		"Edit": func() error { _, err := store.Edit(t.Context(), add("bob", "alice")); return err },
@@ -136,7 +136,7 @@ func TestStoreUnreachable(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if _, err := store.Load(t.Context(), "default", cache.KindBlock, cache.Range{}); err == nil {
+	if err := store.Load(t.Context(), "default", cache.KindBlock, cache.Range{}, new(cache.Loaded)); err == nil {
 		t.Error("a page was loaded from nowhere")
 	}
 	if _, err := store.Poll(t.Context(), blocksync.Position{}); err == nil {

@@ -116,13 +116,19 @@ func (f *fixture) edit(e filter.Edit) filter.Edited {
 	return got
 }
 
+// load reads a range of the app default and keeps it whole.
+func (f *fixture) load(kind cache.Kind, r cache.Range) (loaded cache.Loaded) {
+	f.t.Helper()
+	if err := f.Load(f.t.Context(), "default", kind, r, &loaded); err != nil {
+		f.t.Fatal(err)
+	}
+	return loaded
+}
+
 // all loads everything of a kind of the app default, by owner.
 func (f *fixture) all(kind cache.Kind) map[string]cache.List {
 	f.t.Helper()
-	loaded, err := f.Load(f.t.Context(), "default", kind, cache.Range{Lo: 0, Hi: ^uint64(0)})
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	loaded := f.load(kind, cache.Range{Lo: 0, Hi: ^uint64(0)})
 	if loaded.Count != len(loaded.Lists) {
 		f.t.Fatalf("%d lists loaded, %d counted", len(loaded.Lists), loaded.Count)
 	}

@@ -1,10 +1,16 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
-	"strings"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sidegate/sidegate/cache"
 )
@@ -18,9 +24,9 @@ const loadSQL = `with head as materialized (
 	         where app = $1::text and kind = $2::text and owner_hash between $3::bigint and $4::bigint))::text as head
 )
 select head, '' as owner, 0::bigint as version, 0 as size, 0::bigint as digest, false as allowlist,
-       '' as targets, null::bigint[] as expires from head
+       '' as targets, '' as soon, '' as until from head
 union all
-select '', owner, version, size, digest, allowlist, targets, expires
+select '', owner, version, size, digest, allowlist, targets, soon, until
   from sidegate.page($1::text, $2::text, $3::bigint, $4::bigint)`
 
 type loadHead struct {
@@ -30,74 +36,144 @@ type loadHead struct {
 
 // Load reads one page, as [cache.Loader] asks: one statement, one snapshot. Only
 // a primary is believed ([ErrStandby]). The caller's context is the deadline.
-func (s *Store) Load(ctx context.Context, app string, kind cache.Kind, r cache.Range) (cache.Loaded, error) {
-	loaded, err := s.load(ctx, app, kind, r)
-	if err != nil {
-		return cache.Loaded{}, fmt.Errorf("postgres: load a page: %w", err)
+func (s *Store) Load(ctx context.Context, app string, kind cache.Kind, r cache.Range, into cache.Intake) error {
+	if err := s.load(ctx, app, kind, r, into); err != nil {
+		return fmt.Errorf("postgres: load a page: %w", err)
 	}
-	return loaded, nil
+	return nil
 }
 
-func (s *Store) load(ctx context.Context, app string, kind cache.Kind, r cache.Range) (out cache.Loaded, err error) {
+func (s *Store) load(ctx context.Context, app string, kind cache.Kind, r cache.Range, into cache.Intake) error {
 	lo, hi := signed(r)
 	rows, err := s.loads.Query(ctx, loadSQL, app, kind.String(), lo, hi)
 	if err != nil {
-		return out, err
+		return err
 	}
 	defer rows.Close()
-	var text string
+	var head loadHead
+	var row pageRow
 	for rows.Next() {
-		var (
-			head    string
-			list    cache.List
-			digest  int64
-			targets string
-			expires []int64
-		)
-		err := rows.Scan(&head, &list.Owner, &list.Version, &list.Size, &digest, &list.Allowlist, &targets, &expires)
-		if err != nil {
-			return out, err
+		if err := row.read(rows.RawValues(), rows.FieldDescriptions()); err != nil {
+			return &decodeError{err}
 		}
-		if head != "" {
-			text = head
+		if len(row.head) > 0 {
+			if err := decode(row.head, &head); err != nil {
+				return err
+			}
 			continue
 		}
-		list.Digest = uint64(digest)
-		if list.Entries, err = entries(targets, expires); err != nil {
-			return out, err
+		if err := row.handTo(into); err != nil {
+			return &decodeError{err}
 		}
-		out.Lists = append(out.Lists, list)
 	}
 	if err := rows.Err(); err != nil {
-		return out, err
+		return err
 	}
-	var head loadHead
-	if err := decode([]byte(text), &head); err != nil {
-		return out, err
+	identity, err := head.Identity.identity()
+	if err != nil {
+		return err
 	}
-	out.Count = head.Count
-	out.Identity, err = head.Identity.identity()
-	return out, err
+	into.Done(identity, head.Count)
+	return nil
 }
 
-// entries takes the text of a list's targets apart. The parts share its memory.
-func entries(targets string, expires []int64) ([]cache.Entry, error) {
-	if targets == "" {
-		return nil, nil
+// pageRow is one row of loadSQL, as it lies in the connection's buffer until the
+// next one is asked for.
+type pageRow struct {
+	head    []byte
+	header  cache.Header
+	targets []byte // separated by line feeds
+	soon    []byte // those that expire
+	until   []byte // when, in microseconds, parallel to soon
+
+	dates map[string]int64 // of soon; used again for the next list
+}
+
+// pageColumns is how many columns loadSQL has.
+const pageColumns = 9
+
+// read takes a row apart without copying it. Which form the values have depends
+// on the protocol mode that the deployer's pooler allows.
+func (r *pageRow) read(values [][]byte, fields []pgconn.FieldDescription) error {
+	if len(values) != pageColumns || len(fields) != pageColumns {
+		return fmt.Errorf("a row of %d columns, want %d", len(values), pageColumns)
 	}
-	n := strings.Count(targets, "\n") + 1
-	if expires != nil && len(expires) != n {
-		return nil, fmt.Errorf("a list has %d targets and %d expiries", n, len(expires))
-	}
-	out := make([]cache.Entry, 0, n)
-	for target := range strings.SplitSeq(targets, "\n") {
-		e := cache.Entry{Target: target}
-		if expires != nil {
-			e.Expires = expires[len(out)]
+	var numbers [3]int64
+	for i := range numbers {
+		var err error
+		if numbers[i], err = number(values[2+i], fields[2+i].Format); err != nil {
+			return fmt.Errorf("column %d: %w", 2+i, err)
 		}
-		out = append(out, e)
 	}
-	return out, nil
+	r.head = values[0]
+	r.header = cache.Header{
+		Owner: values[1], Version: numbers[0], Size: int(numbers[1]), Digest: uint64(numbers[2]),
+		Allowlist: len(values[5]) == 1 && (values[5][0] == 1 || values[5][0] == 't'),
+	}
+	r.targets, r.soon, r.until = values[6], values[7], values[8]
+	return nil
+}
+
+// number reads an integer of 4 or 8 bytes, or its digits.
+func number(value []byte, format int16) (int64, error) {
+	switch {
+	case format == pgx.TextFormatCode:
+		return strconv.ParseInt(string(value), 10, 64)
+	case len(value) == 8:
+		return int64(binary.BigEndian.Uint64(value)), nil
+	case len(value) == 4:
+		return int64(int32(binary.BigEndian.Uint32(value))), nil
+	}
+	return 0, fmt.Errorf("an integer of %d bytes", len(value))
+}
+
+// handTo hands the list of the row on.
+func (r *pageRow) handTo(into cache.Intake) error {
+	if err := r.date(); err != nil {
+		return err
+	}
+	into.List(r.header)
+	for rest := r.targets; len(rest) > 0; {
+		var target []byte
+		target, rest = cut(rest)
+		expires := int64(0)
+		if len(r.dates) > 0 {
+			expires = r.dates[string(target)]
+		}
+		into.Entry(target, expires)
+	}
+	return nil
+}
+
+// date reads which targets expire when.
+func (r *pageRow) date() error {
+	clear(r.dates)
+	soon, until := r.soon, r.until
+	for len(soon) > 0 && len(until) > 0 {
+		var target, digits []byte
+		target, soon = cut(soon)
+		digits, until = cut(until)
+		at, err := strconv.ParseInt(string(digits), 10, 64)
+		if err != nil {
+			return fmt.Errorf("expiry of an entry: %w", err)
+		}
+		if r.dates == nil {
+			r.dates = make(map[string]int64)
+		}
+		r.dates[string(target)] = at
+	}
+	if len(soon)+len(until) > 0 {
+		return errors.New("a list has fewer expiries than targets that expire, or more")
+	}
+	return nil
+}
+
+// cut returns what stands before the first line feed, and what stands behind it.
+func cut(text []byte) (first, rest []byte) {
+	if i := bytes.IndexByte(text, '\n'); i >= 0 {
+		return text[:i], text[i+1:]
+	}
+	return text, nil
 }
 
 // signed maps a range of hashes to that of the column, which is the two's

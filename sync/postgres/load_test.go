@@ -74,10 +74,7 @@ func TestLoadReturnsEveryListOnce(t *testing.T) {
 		seen := map[string]bool{}
 		for page := range uint64(1) << bits {
 			r := pageRange(bits, page)
-			loaded, err := f.Load(t.Context(), "default", cache.KindBlock, r)
-			if err != nil {
-				t.Fatal(err)
-			}
+			loaded := f.load(cache.KindBlock, r)
 			if loaded.Identity != identity || loaded.Count != len(loaded.Lists) {
 				t.Fatalf("bits %d page %d: %d counted, %d loaded, %+v", bits, page, loaded.Count, len(loaded.Lists), loaded.Identity)
 			}
@@ -127,10 +124,7 @@ func TestLoadReadsRangesOfIndexes(t *testing.T) {
 	for _, statistics := range []string{`select 1`, `analyze sidegate.owner, sidegate.block`} {
 		f.exec(statistics)
 		r := pageRange(6, 11)
-		loaded, err := f.Load(t.Context(), "default", cache.KindBlock, r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		loaded := f.load(cache.KindBlock, r)
 		args := []any{"default", "block", int64(r.Lo), int64(r.Hi)}
 		for relation, most := range map[string]int{
 			"sidegate.owner": 0, "sidegate.block": 0,
@@ -143,6 +137,42 @@ func TestLoadReadsRangesOfIndexes(t *testing.T) {
 	}
 }
 
+// The entries of a page lie in the table in the order in which they were written:
+// each would cost a block of its own. The key alone holds all that a page needs,
+// but for expiries, which have indices of their own.
+func TestLoadReadsNoRowOfTheTableThatDoesNotExpire(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.exec(`insert into sidegate.block (app, owner, target, expires_at)
+		select 'default', 'o' || i, 't' || t, case when i = 7 and t = 2 then now() + interval '1 day' end
+		  from generate_series(1, 2000) i, generate_series(1, 5) t order by random()`)
+	f.exec(`vacuum (analyze) sidegate.block`)
+	var byKey, byExpiry int64
+	err := pgx.BeginFunc(t.Context(), f.hand, func(tx pgx.Tx) error {
+		rows, err := tx.Query(t.Context(), postgres.LoadSQL, "default", "block", int64(math.MinInt64), int64(math.MaxInt64))
+		if err != nil {
+			return err
+		}
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		if rows.Close(); n != 2001 {
+			t.Errorf("%d rows", n)
+		}
+		const counter = `select pg_stat_get_xact_tuples_fetched($1::text::regclass)`
+		byKey = row[int64](t, tx, counter, "sidegate.block_pkey")
+		byExpiry = row[int64](t, tx, counter, "sidegate.block_owner_expires")
+		return rows.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if byKey != 0 || byExpiry != 1 {
+		t.Errorf("%d rows of 10,000 were fetched from the table for their key, and %d for their expiry, which one has", byKey, byExpiry)
+	}
+}
+
 func TestLoadBelievesOnlyAPrimary(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Server(t, nil)
@@ -151,7 +181,7 @@ func TestLoadBelievesOnlyAPrimary(t *testing.T) {
 	dsn := pgtest.Standby(t, primary).DSN("sidegate")
 	standby := openStore(t, dsn)
 
-	if _, err := standby.Load(t.Context(), "default", cache.KindBlock, cache.Range{Hi: math.MaxUint64}); !errors.Is(err, postgres.ErrStandby) {
+	if err := standby.Load(t.Context(), "default", cache.KindBlock, cache.Range{Hi: math.MaxUint64}, new(cache.Loaded)); !errors.Is(err, postgres.ErrStandby) {
 		t.Errorf("Load: %v", err)
 	}
 	if b, err := standby.Poll(t.Context(), blocksync.Position{}); err != nil || !b.Recovery || len(b.Changes) != 0 {
