@@ -46,9 +46,10 @@ type Options struct {
 type Store struct {
 	writes, loads, polls, exports *pgxpool.Pool
 
-	turns   turns
-	metrics *Metrics
-	logger  *slog.Logger
+	turns    turns
+	together together
+	metrics  *Metrics
+	logger   *slog.Logger
 
 	maxChanges int
 }
