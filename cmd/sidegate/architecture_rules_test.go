@@ -81,11 +81,11 @@ var borders = []struct {
 	only []string
 	why  string
 }{
-	{"github.com/dgraph-io/ristretto", []string{"cache"}, "it decides what stays in memory, never what is true; only cache knows how to ask it"},
-	{"github.com/jackc/pgx", []string{"sync/postgres"}, "every line of SQL has one safety argument, and it is made there"},
+	{"github.com/dgraph-io/ristretto", []string{"cache", "bench"}, "it decides what stays in memory, never what is true; only cache knows how to ask it"},
+	{"github.com/jackc/pgx", []string{"sync/postgres", "bench"}, "every line of SQL has one safety argument, and it is made there"},
 	{"database/sql", []string{"sync/postgres"}, "every line of SQL has one safety argument, and it is made there"},
 	{"github.com/pressly/goose", []string{"sync/postgres"}, "the schema belongs to the store"},
-	{"github.com/valyala/fasthttp", []string{"filter/server", "filter/imkit", "filter/rongcloud", "filter/sendbird"}, "its strings end with the handler; nobody else must be able to keep one"},
+	{"github.com/valyala/fasthttp", []string{"filter/server", "filter/imkit", "filter/rongcloud", "filter/sendbird", "bench"}, "its strings end with the handler; nobody else must be able to keep one"},
 	{"github.com/golang-jwt/jwt", []string{"filter/server/jwtauth"}, "who is let in by a signed token is argued in one place"},
 	{"github.com/MicahParks/jwkset", []string{"filter/server/jwtauth"}, "who is let in by a signed token is argued in one place"},
 	{"golang.org/x/time", []string{"filter/server", "filter/rongcloud"}, "requests are held to a rate at the door, and nowhere behind it"},
