@@ -30,7 +30,8 @@ type editedJSON struct {
 // new entry. Times are kept to the microsecond. A try takes at most two seconds
 // to get a connection and two for the statement; an edit that loses a race for
 // a lock is tried four times. An edit that adds one entry and does nothing else
-// shares a transaction with others like it that come at the same time; what is
+// shares a transaction with others like it that come at the same time, and is
+// tried so once before it is tried alone; what is
 // wrong with one of them is no concern of the others. If ctx ends while such a
 // transaction is under way, its end is awaited all the same.
 func (s *Store) Edit(ctx context.Context, edit filter.Edit) (filter.Edited, error) {
@@ -59,6 +60,7 @@ func (s *Store) SetAllowlistMode(ctx context.Context, change filter.ModeChange) 
 	if err := s.write(ctx, &answers, query, args...); err != nil {
 		return nil, writeError(op, err)
 	}
+	s.written()
 	if len(answers) != len(change.Owners) {
 		return nil, writeError(op, &decodeError{fmt.Errorf("%d answers for %d users", len(answers), len(change.Owners))})
 	}
@@ -96,6 +98,7 @@ func (s *Store) edit(ctx context.Context, edit *filter.Edit, query string, args 
 	if err := s.write(ctx, &answer, query, args...); err != nil {
 		return filter.Edited{}, writeError(op, err)
 	}
+	s.written()
 	edited, err := answer.edited(list)
 	if err != nil {
 		return filter.Edited{}, writeError(op, err)

@@ -165,6 +165,9 @@ func (s *Store) addEach(ctx context.Context, batch []*passenger) {
 		}
 		return
 	}
+	if len(answer.Edits) > 0 {
+		s.written()
+	}
 	s.together.salt.Store(id.Salt)
 	for _, p := range batch {
 		p.alone = true
