@@ -11,10 +11,13 @@ import (
 	"syscall"
 
 	"github.com/sidegate/sidegate/bench/study"
+	"github.com/sidegate/sidegate/bench/writes"
 )
 
 // studies is what there is to measure, in the order of the report.
-var studies = []study.Study{}
+var studies = []study.Study{
+	writes.Study,
+}
 
 // helpers are processes of their own that studies start.
 var helpers = []study.Helper{}
