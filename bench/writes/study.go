@@ -84,14 +84,15 @@ func measure(ctx context.Context, env *study.Env, postmaster int, sides []side, 
 			}
 		}
 		for _, s := range sides {
-			table.Cells = append(table.Cells, cells(callers, s.name, shots[s.name]))
+			line := cells(callers, s.name, shots[s.name])
+			table.Cells = append(table.Cells, line)
+			env.Log("writes: %v", line)
 			if s.name != "pgbench" {
 				rates := study.Side{Name: s.name, Unit: "writes/s", Values: each(shots[s.name], shot.rate)}
 				peer := study.Side{Name: "pgbench", Unit: "transactions/s", Values: each(shots["pgbench"], shot.rate)}
 				out.Rows = append(out.Rows, row(callers, s.name, "").Ratio(rates, peer))
 			}
 		}
-		env.Log("writes: %d callers done", callers)
 	}
 	out.Tables = append(out.Tables, table)
 	out.Notes = append(out.Notes, fmt.Sprintf("One Postgres for all sides: fsync, synchronous_commit and full_page_writes on, %v. "+

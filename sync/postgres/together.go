@@ -20,9 +20,13 @@ const addEachSQL = `select sidegate.add_each($1::text, $2::text[], $3::text[], $
 	$6::text[], $7::text[], $8::text[])`
 
 const (
-	// lanes is how many shared transactions run at once. One keeps the batches
-	// large; the other keeps a batch that waits for a lock from holding up all.
-	lanes = 2
+	// lanes is the most shared transactions that run at once; it leaves a
+	// connection of the pool to those that write alone.
+	lanes = writeConns - 1
+	// slow is how long the newest of them may take before another begins beside
+	// it: one that waits for a lock, or for a dead connection, must not hold up
+	// all. Until then one is best, because its batches are the largest.
+	slow = 50 * time.Millisecond
 	// maxTogether is the most additions that share a transaction.
 	maxTogether = 64
 )
@@ -41,12 +45,13 @@ type passenger struct {
 
 // together lets additions to different lists that come while others are being
 // stored share the next transaction: its commit, its round trip and its
-// statements. Whoever finds a lane free does not wait, so a lone writer pays
+// statements. Whoever finds none under way does not wait, so a lone writer pays
 // nothing. There is no goroutine: one passenger of a batch drives it, and then
 // calls the first of those who wait to drive the next.
 type together struct {
 	mu    sync.Mutex
-	busy  int          // lanes in use; below the number of lanes nobody waits
+	busy  int          // lanes in use; while there is none nobody waits
+	began time.Time    // when the newest batch did
 	queue []*passenger // in the order of coming; nobody in it has been called
 
 	salt atomic.Int64 // of the owner hash, 0 until it is known
@@ -76,8 +81,9 @@ func (s *Store) ride(ctx context.Context, p *passenger) {
 // will be called, or has been.
 func (t *together) enter(ctx context.Context, p *passenger) (drive, ok bool) {
 	t.mu.Lock()
-	if t.busy < lanes {
+	if t.busy == 0 || t.busy < lanes && time.Since(t.began) > slow {
 		t.busy++
+		t.began = time.Now()
 		t.mu.Unlock()
 		return true, true
 	}
@@ -104,6 +110,7 @@ func (t *together) enter(ctx context.Context, p *passenger) (drive, ok bool) {
 func (t *together) board(p *passenger) []*passenger {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.began = time.Now()
 	batch := []*passenger{p}
 	t.queue = slices.DeleteFunc(t.queue, func(q *passenger) bool {
 		if len(batch) == maxTogether || q.edit.List.App != p.edit.List.App {
