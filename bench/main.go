@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/sidegate/sidegate/bench/propagation"
 	"github.com/sidegate/sidegate/bench/study"
 	"github.com/sidegate/sidegate/bench/writes"
 )
@@ -17,6 +18,7 @@ import (
 // studies is what there is to measure, in the order of the report.
 var studies = []study.Study{
 	writes.Study,
+	propagation.Study,
 }
 
 // helpers are processes of their own that studies start.

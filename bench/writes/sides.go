@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/url"
 	"os"
 	osexec "os/exec"
@@ -172,28 +171,4 @@ func api(program *load.Process, address string, lists int) side {
 		taken.front = after - before
 		return taken, err
 	}}
-}
-
-// Serve starts the built program on a database, with its listeners on free ports.
-func serve(ctx context.Context, program, dsn string) (p *load.Process, address string, err error) {
-	var ports [3]string
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, "", err
-		}
-		defer l.Close()
-		ports[i] = l.Addr().String()
-		l.Close()
-	}
-	cmd := osexec.Command(program, "serve", "--insecure", "--postgres-url", dsn,
-		"--check-listen", ports[0], "--api-listen", ports[1], "--ops-listen", ports[2])
-	if p, err = load.StartProcess(cmd); err != nil {
-		return nil, "", err
-	}
-	if err := p.Await(ctx, load.Answers(ctx, "tcp", ports[1])); err != nil {
-		p.Stop()
-		return nil, "", err
-	}
-	return p, ports[1], nil
 }

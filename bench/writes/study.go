@@ -7,6 +7,7 @@ import (
 	osexec "os/exec"
 	"time"
 
+	"github.com/sidegate/sidegate/bench/served"
 	"github.com/sidegate/sidegate/bench/study"
 	"github.com/sidegate/sidegate/sync/postgres"
 )
@@ -51,12 +52,12 @@ func run(ctx context.Context, env *study.Env) (out study.Result, err error) {
 	defer direct.Close()
 	sides := []side{bare, store(direct, lists)}
 	if _, err := os.Stat(env.Program); err == nil {
-		process, address, err := serve(ctx, env.Program, dsn)
+		program, err := served.Start(ctx, served.Options{Program: env.Program, DSN: dsn, Dir: env.Scratch})
 		if err != nil {
 			return out, err
 		}
-		defer process.Stop()
-		sides = append(sides, api(process, address, lists))
+		defer program.Stop()
+		sides = append(sides, api(program.Process, program.API, lists))
 	} else {
 		out.Rows = append(out.Rows, row(judged, "api", "the program is not built: "+env.Program))
 	}
