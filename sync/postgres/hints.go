@@ -17,8 +17,11 @@ import (
 const (
 	// hintChannel is where hints go, one channel for a database.
 	hintChannel = "sidegate_hint"
-	hintSQL     = `select to_json(pg_notify('` + hintChannel + `', $1::text)::text)`
 	listenSQL   = `listen ` + hintChannel
+	// A hint takes a transaction id. Not durable, the id would be given again after
+	// a crash, to a change that followers believe to have seen.
+	hintSQL = `select to_json(pg_notify('` + hintChannel + `', $1::text)::text)
+		where current_setting('synchronous_commit') in ('on', 'remote_apply') or set_config('synchronous_commit', 'on', true) = 'on'`
 
 	// hintGap is the shortest time between two hints of a process: a NOTIFY takes
 	// a lock that all of the cluster share.
