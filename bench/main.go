@@ -14,7 +14,9 @@ import (
 	"github.com/sidegate/sidegate/bench/inprocess"
 	"github.com/sidegate/sidegate/bench/memory"
 	"github.com/sidegate/sidegate/bench/preload"
+	"github.com/sidegate/sidegate/bench/propagation"
 	"github.com/sidegate/sidegate/bench/study"
+	"github.com/sidegate/sidegate/bench/writes"
 )
 
 // studies is what there is to measure, in the order of the report.
@@ -23,6 +25,8 @@ var studies = []study.Study{
 	inprocess.Study,
 	memory.Study,
 	preload.Study,
+	writes.Study,
+	propagation.Study,
 }
 
 // helpers are processes of their own that studies start.

@@ -33,6 +33,7 @@ type sidegate struct {
 	store    *upstream
 	cache    *cache.Cache
 	follower *blocksync.Follower
+	hints    *postgres.Hints   // nil if they are off
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
 
@@ -86,6 +87,13 @@ func (s *sidegate) buildCore(open) (err error) {
 		PollInterval: s.cfg.Sync.PollInterval,
 		SoftBound:    s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
 		MinSchema: postgres.SchemaVersion, MaxSchema: postgres.SchemaVersion,
+	})
+	hintCounts := postgres.NewHintMetrics(s.registry)
+	if err != nil || !s.cfg.Sync.Hints {
+		return err
+	}
+	s.hints, err = postgres.NewHints(postgres.HintOptions{
+		Store: s.store.Store, Wake: s.follower.Wake, Metrics: hintCounts, Logger: s.log,
 	})
 	return err
 }
@@ -211,6 +219,9 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.access.signed != nil {
 		// As long as anybody may ask who somebody is.
 		upkeep = append(upkeep, s.access.signed.Run)
+	}
+	if s.hints != nil {
+		upkeep = append(upkeep, s.hints.Run)
 	}
 	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run, headroom.Keep})
 	if errors.Is(err, context.Canceled) {

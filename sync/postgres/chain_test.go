@@ -44,6 +44,11 @@ func (c client) edit() error {
 	return err
 }
 
+func (c client) one() error {
+	_, err := c.f.Edit(c.f.t.Context(), add(c.owner(), c.target()))
+	return err
+}
+
 func (c client) remove() error {
 	_, err := c.f.Edit(c.f.t.Context(), filter.Edit{List: blockList(c.owner()), Remove: []string{c.target(), "x" + c.target()}})
 	return err
@@ -103,7 +108,7 @@ func churn(f *fixture, writes int) (done int) {
 	for i := range clients {
 		wg.Go(func() {
 			c := client{f: f, rnd: rand.New(rand.NewPCG(seed, uint64(i)))}
-			doors := []func() error{c.edit, c.edit, c.remove, c.sql, c.sql, c.copyIn, c.upkeep}
+			doors := []func() error{c.edit, c.one, c.one, c.remove, c.sql, c.sql, c.copyIn, c.upkeep}
 			for range writes {
 				err := doors[c.rnd.IntN(len(doors))]()
 				if !expected(err) {

@@ -29,17 +29,17 @@ type editedJSON struct {
 // list that have expired are ended first, so adding one of them again makes a
 // new entry. Times are kept to the microsecond. A try takes at most two seconds
 // to get a connection and two for the statement; an edit that loses a race for
-// a lock is tried four times.
+// a lock is tried four times. An edit that adds one entry and does nothing else
+// shares a transaction with others like it that come at the same time, and is
+// tried so once before it is tried alone; what is
+// wrong with one of them is no concern of the others. If ctx ends while such a
+// transaction is under way, its end is awaited all the same.
 func (s *Store) Edit(ctx context.Context, edit filter.Edit) (filter.Edited, error) {
 	n := len(edit.Add)
 	targets, notes := make([]string, n), make([]string, n)
 	expires, keep := make([]*time.Time, n), make([]bool, n)
 	for i, a := range edit.Add {
-		targets[i], notes[i], keep[i] = a.Target, a.Note, a.Keep
-		if !a.ExpiresAt.IsZero() {
-			at := a.ExpiresAt.Truncate(time.Microsecond)
-			expires[i] = &at
-		}
+		targets[i], notes[i], keep[i], expires[i] = a.Target, a.Note, a.Keep, expiry(&a)
 	}
 	remove := edit.Remove
 	if remove == nil {
@@ -48,7 +48,7 @@ func (s *Store) Edit(ctx context.Context, edit filter.Edit) (filter.Edited, erro
 	list := edit.List
 	query, params := once(editSQL, list.App, edit.Once, list.App, list.Kind.String(), list.Owner,
 		targets, expires, notes, keep, remove, edit.Source, edit.Actor)
-	return s.edit(ctx, list, query, params)
+	return s.edit(ctx, &edit, query, params)
 }
 
 // SetAllowlistMode switches allowlist mode of users, as [filter.BlockStore] asks.
@@ -60,6 +60,7 @@ func (s *Store) SetAllowlistMode(ctx context.Context, change filter.ModeChange) 
 	if err := s.write(ctx, &answers, query, args...); err != nil {
 		return nil, writeError(op, err)
 	}
+	s.written()
 	if len(answers) != len(change.Owners) {
 		return nil, writeError(op, &decodeError{fmt.Errorf("%d answers for %d users", len(answers), len(change.Owners))})
 	}
@@ -74,19 +75,30 @@ func (s *Store) SetAllowlistMode(ctx context.Context, change filter.ModeChange) 
 	return edits, nil
 }
 
-func (s *Store) edit(ctx context.Context, list filter.ListID, query string, args []any) (filter.Edited, error) {
+func (s *Store) edit(ctx context.Context, edit *filter.Edit, query string, args []any) (filter.Edited, error) {
 	const op = "edit a list"
 	waiting, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	list := edit.List
 	done, err := s.turns.take(waiting, list)
-	cancel()
 	if err != nil {
 		return filter.Edited{}, writeError(op, &unsentError{err})
 	}
 	defer done()
+	if plain(edit) {
+		p := &passenger{edit: *edit, called: make(chan bool, 1)}
+		switch s.ride(waiting, p); {
+		case p.err == nil && !p.alone:
+			return p.edited, nil
+		case !p.alone:
+			return filter.Edited{}, writeError(op, p.err)
+		}
+	}
 	var answer editedJSON
 	if err := s.write(ctx, &answer, query, args...); err != nil {
 		return filter.Edited{}, writeError(op, err)
 	}
+	s.written()
 	edited, err := answer.edited(list)
 	if err != nil {
 		return filter.Edited{}, writeError(op, err)

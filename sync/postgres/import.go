@@ -110,6 +110,7 @@ func (s *Store) Import(ctx context.Context, lines filter.Import) (filter.Importe
 	if err != nil {
 		return filter.Imported{}, writeError(op, err)
 	}
+	s.written()
 	if len(answer.Outcomes) != len(lines.Records) {
 		err := fmt.Errorf("%d outcomes of %d records", len(answer.Outcomes), len(lines.Records))
 		return filter.Imported{}, writeError(op, &decodeError{err})

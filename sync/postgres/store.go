@@ -46,9 +46,13 @@ type Options struct {
 type Store struct {
 	writes, loads, polls, exports *pgxpool.Pool
 
-	turns   turns
-	metrics *Metrics
-	logger  *slog.Logger
+	config *pgxpool.Config // as the URL has it
+	wrote  chan struct{}   // holds one element while a hint is due
+
+	turns    turns
+	together together
+	metrics  *Metrics
+	logger   *slog.Logger
 
 	maxChanges int
 }
@@ -71,7 +75,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{metrics: o.Metrics, logger: o.Logger, maxChanges: maxChanges}
+	s := &Store{
+		config: config, wrote: make(chan struct{}, 1),
+		metrics: o.Metrics, logger: o.Logger, maxChanges: maxChanges,
+	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

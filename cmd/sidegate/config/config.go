@@ -104,6 +104,7 @@ type Postgres struct {
 // PollInterval ≤ SoftBound ≤ HardBound.
 type Sync struct {
 	PollInterval time.Duration `koanf:"poll_interval"`
+	Hints        bool          `koanf:"hints"`
 	SoftBound    time.Duration `koanf:"soft_bound"`
 	HardBound    time.Duration `koanf:"hard_bound"`
 }

@@ -15,7 +15,7 @@ func TestFileFaults(t *testing.T) {
 		{"typing error in a group", "postgre: {url: x}", `unknown key "postgre" at FILE:1: did you mean "postgres"?`},
 		{"swapped letters", "sync: {pool_interval: 1s}", `did you mean "sync.poll_interval"?`},
 		{"right name, wrong place", "poll_interval: 1s", `unknown key "poll_interval" at FILE:1: did you mean "sync.poll_interval"?`},
-		{"nothing near", "sync: {zzzzzzzz: 1}", "known here: poll_interval, soft_bound, hard_bound"},
+		{"nothing near", "sync: {zzzzzzzz: 1}", "known here: poll_interval, hints, soft_bound, hard_bound"},
 		{"inside an app", "apps: {acme: {limt: 3}}", `unknown key "apps.acme.limt" at FILE:1: did you mean "apps.acme.limit"?`},
 		{"unknown room type", "apps: {acme: {rooms: {dm: {on_block: drop}}}}", "known here: direct, group, open"},
 		{"unknown dialect", "apps: {acme: {dialects: {rongclod: {}}}}", `did you mean "apps.acme.dialects.rongcloud"?`},

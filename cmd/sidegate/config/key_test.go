@@ -127,6 +127,10 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Sync.PollInterval },
 	},
 	{
+		key: "sync.hints", yaml: "true", want: true,
+		get: func(c *Config) any { return c.Sync.Hints },
+	},
+	{
 		key: "sync.soft_bound", yaml: "3s", want: 3 * time.Second,
 		get: func(c *Config) any { return c.Sync.SoftBound },
 	},

@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 		{"ops.tokens", c.Ops.Tokens, []Token{}},
 		{"insecure", c.Insecure, false},
 		{"postgres.url", c.Postgres.URL, ""},
-		{"sync", c.Sync, Sync{100 * time.Millisecond, 2 * time.Second, 5 * time.Minute}},
+		{"sync", c.Sync, Sync{100 * time.Millisecond, false, 2 * time.Second, 5 * time.Minute}},
 		{"cache.max_bytes", c.Cache.MaxBytes, int64(256 << 20)},
 		{"log", c.Log, Log{"info", "text", "hashed"}},
 		{"apps", c.Policies(), map[string]filter.Policy{"default": filter.Default()}},
