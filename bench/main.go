@@ -10,14 +10,15 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/sidegate/sidegate/bench/scaling"
 	"github.com/sidegate/sidegate/bench/study"
 )
 
 // studies is what there is to measure, in the order of the report.
-var studies = []study.Study{}
+var studies = []study.Study{scaling.Study}
 
 // helpers are processes of their own that studies start.
-var helpers = []study.Helper{}
+var helpers = []study.Helper{scaling.Sidecar}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

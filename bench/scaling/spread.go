@@ -1,0 +1,85 @@
+package scaling
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"runtime"
+
+	"github.com/sidegate/sidegate/bench/load"
+	"github.com/sidegate/sidegate/bench/study"
+)
+
+// spread measures one core and two.
+func (l *lab) spread(ctx context.Context) error {
+	if _, err := exec.LookPath("taskset"); err != nil || runtime.NumCPU() < 2 {
+		l.note("One core beside two was not measured: it takes two cores, and `taskset` of util-linux to hold a process to one.")
+		return nil
+	}
+	s := l.plan.sizes[len(l.plan.sizes)/2]
+	requests := requestsFor(s.shape, requestCount)
+	var contestants []load.Contestant
+	var all []*process
+	for n := 1; n <= 2; n++ {
+		p, err := startProcess(ctx, setup{Shape: s.shape, MaxBytes: budget(s.shape)}, cores(n))
+		if err != nil {
+			return err
+		}
+		defer p.stop()
+		all = append(all, p)
+		contestants = append(contestants, p.contestant(coreName(n), callers, requests))
+	}
+	results, err := l.turns(ctx, contestants...)
+	if err != nil {
+		return err
+	}
+	within := [2][]inner{}
+	for range l.plan.rounds {
+		for n, p := range all {
+			got, err := p.inside(ctx, n+1, l.plan.each)
+			if err != nil {
+				return err
+			}
+			within[n] = append(within[n], got)
+		}
+	}
+	l.tellCores(results, within)
+	return nil
+}
+
+func coreName(n int) string {
+	if n == 1 {
+		return "1 core"
+	}
+	return fmt.Sprintf("%d cores", n)
+}
+
+func (l *lab) tellCores(results load.Results, within [2][]inner) {
+	t := study.Table{
+		Title: "Cores, at " + l.plan.sizes[len(l.plan.sizes)/2].name + " lists of 3 (generator)",
+		Head: []string{
+			"sidecar's cores", "HTTP checks a second", "µs CPU a check, HTTP", "checks a second in process, a goroutine a core", "ns CPU a check, in process",
+		},
+	}
+	http, inside := study.Line{Name: "HTTP, 16 connections"}, study.Line{Name: "in process, a goroutine a core"}
+	var rates [2][]float64
+	for n := range within {
+		rounds := results[coreName(n+1)]
+		var cpu []float64
+		for _, r := range within[n] {
+			rates[n], cpu = append(rates[n], r.rate()), append(cpu, r.perCheck())
+		}
+		rate := middle(rounds, load.Round.Rate)
+		http.Points = append(http.Points, [2]float64{float64(n + 1), rate})
+		inside.Points = append(inside.Points, [2]float64{float64(n + 1), study.Median(rates[n])})
+		t.Cells = append(t.Cells, []string{
+			coreName(n + 1), figure(rate), figure(middle(rounds, load.Round.CPUPerOperation) / 1e3),
+			figure(study.Median(rates[n])), figure(study.Median(cpu)),
+		})
+	}
+	l.table(t)
+	l.chart(coreChart(http, inside))
+	l.row(study.Row{
+		ID: "cores-inside", Unit: "×", What: "rate of checks in process on two cores beside one, random pairs, from a generator",
+	}.Ratio(study.Side{Name: "2 cores", Unit: "checks/s", Values: rates[1]}, study.Side{Name: "1 core", Unit: "checks/s", Values: rates[0]}))
+}
