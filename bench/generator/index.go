@@ -21,59 +21,44 @@ type index struct {
 // bucketLists is about how many lists share a bucket.
 const bucketLists = 8
 
-// newIndex sorts n lists by their owners' hashes.
+// newIndex sorts n lists by their owners' hashes. What it takes is never given back:
+// a process has one world.
 func newIndex(n int, salt int64) (*index, error) {
 	x := &index{salt: salt, bits: uint8(bits.Len(uint(n / bucketLists)))}
-	room, err := sharedNumbers(n + 1<<x.bits + 1)
+	room, _, err := shared[uint32](n + 1<<x.bits + 1)
 	if err != nil {
 		return nil, err
 	}
 	x.lists, x.starts = room[:n], room[n:]
+	hashes, free, err := shared[uint64](n)
+	if err != nil {
+		return nil, err
+	}
 	// Count, add up, and put in from the end: what is left in starts is where
 	// each bucket begins.
 	var id []byte
-	for i := range n {
+	for i := range hashes {
 		id = seed.AppendID(id[:0], i)
-		x.starts[x.bucket(x.hash(id))]++
+		hashes[i] = cache.HashOwner(string(id), salt)
+		x.starts[x.bucket(hashes[i])]++
 	}
 	sum := uint32(0)
 	for b := range x.starts {
 		sum += x.starts[b]
 		x.starts[b] = sum
 	}
-	for i := range n {
-		id = seed.AppendID(id[:0], i)
-		b := x.bucket(x.hash(id))
+	for i, hash := range hashes {
+		b := x.bucket(hash)
 		x.starts[b]--
 		x.lists[x.starts[b]] = uint32(i)
 	}
-	x.sort()
-	return x, nil
-}
-
-// sort brings the lists of each bucket into order.
-func (x *index) sort() {
-	type place struct {
-		hash uint64
-		list uint32
-	}
-	var id []byte
-	var places []place
 	for b := range len(x.starts) - 1 {
-		lists := x.lists[x.starts[b]:x.starts[b+1]]
-		places = places[:0]
-		for _, i := range lists {
-			id = seed.AppendID(id[:0], int(i))
-			places = append(places, place{x.hash(id), i})
-		}
-		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.hash, b.hash) })
-		for k := range places {
-			lists[k] = places[k].list
-		}
+		slices.SortFunc(x.lists[x.starts[b]:x.starts[b+1]], func(a, b uint32) int {
+			return cmp.Compare(hashes[a], hashes[b])
+		})
 	}
+	return x, free()
 }
-
-func (x *index) hash(id []byte) uint64 { return cache.HashOwner(string(id), x.salt) }
 
 func (x *index) bucket(hash uint64) uint64 {
 	return hash >> (64 - x.bits) // a shift by 64 gives 0, the only bucket

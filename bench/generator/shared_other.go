@@ -2,6 +2,8 @@
 
 package generator
 
-// sharedNumbers returns room for n numbers. Where memory cannot be accounted
-// apart it is part of the process's, four bytes a list.
-func sharedNumbers(n int) ([]uint32, error) { return make([]uint32, n), nil }
+// shared returns room for n numbers. Where memory cannot be accounted apart it is
+// part of the process's.
+func shared[T uint32 | uint64](n int) (room []T, free func() error, err error) {
+	return make([]T, n), func() error { return nil }, nil
+}

@@ -8,14 +8,15 @@ import (
 	"unsafe"
 )
 
-// sharedNumbers returns room for n numbers outside of Go's heap, accounted as
-// shared memory: neither the pace of the garbage collector nor the anonymous memory
-// of the process is that of the index. It is never given back; a process has one
-// world.
-func sharedNumbers(n int) ([]uint32, error) {
-	b, err := syscall.Mmap(-1, 0, 4*n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_SHARED)
+// shared returns room for n numbers outside of Go's heap, accounted as shared
+// memory: neither the pace of the garbage collector nor the anonymous memory of the
+// process is that of the index. After free it must not be touched any more.
+func shared[T uint32 | uint64](n int) (room []T, free func() error, err error) {
+	var one T
+	size := n * int(unsafe.Sizeof(one))
+	b, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("map %d bytes: %w", 4*n, err)
+		return nil, nil, fmt.Errorf("map %d bytes: %w", size, err)
 	}
-	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), n), nil
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n), func() error { return syscall.Munmap(b) }, nil
 }
