@@ -12,7 +12,6 @@ import (
 // index finds the lists whose owner hash lies in a range. The lists stand in the
 // order of their hashes; starts says where those begin that share their top bits.
 type index struct {
-	salt   int64
 	bits   uint8    // of a hash that choose its bucket
 	starts []uint32 // of the buckets, and the end of the last
 	lists  []uint32
@@ -24,7 +23,7 @@ const bucketLists = 8
 // newIndex sorts n lists by their owners' hashes. What it takes is never given back:
 // a process has one world.
 func newIndex(n int, salt int64) (*index, error) {
-	x := &index{salt: salt, bits: uint8(bits.Len(uint(n / bucketLists)))}
+	x := &index{bits: uint8(bits.Len(uint(n / bucketLists)))}
 	room, _, err := shared[uint32](n + 1<<x.bits + 1)
 	if err != nil {
 		return nil, err
