@@ -52,8 +52,9 @@ func (l *lab) sizeCharts(sizes []held) {
 func connectionChart(cpu study.Line) study.Chart {
 	return study.Chart{
 		ID: "scaling-connections", Title: "CPU of a check against connections",
-		Note: "Each connection asks again as soon as it has its answer. A lone one pays for a wake-up each time; with more of them one " +
-			"look at the sockets finds several questions. Client and sidecar share the machine's cores. " + computed,
+		Note: "Each connection asks again as soon as it has its answer. A lone one pays for a wake-up each time; a few share it; of many, " +
+			"what belongs to each (its socket, its buffers, its stack) no longer fits into the CPU's caches. Client and sidecar share " +
+			"the machine's cores. " + computed,
 		X:     study.Axis{Name: "connections", Log: true},
 		Y:     study.Axis{Name: "server CPU a check, µs"},
 		Lines: []study.Line{cpu},

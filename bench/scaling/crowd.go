@@ -62,7 +62,7 @@ func (l *lab) changes(ctx context.Context, p *process, requests [][]byte) error 
 			if err := p.pace(ctx, n); err != nil {
 				return fmt.Errorf("changes: %w", err)
 			}
-			got, err := load.Turns(ctx, load.Plan{Rounds: 1, Each: l.plan.each, Warmup: l.plan.each / 4},
+			got, err := load.Turns(ctx, load.Plan{Rounds: 1, Each: l.plan.longEach, Warmup: l.plan.each / 4},
 				p.contestant("checks", callers, requests))
 			if err != nil {
 				return fmt.Errorf("%d changes a second: %w", n, err)
@@ -78,11 +78,13 @@ func (l *lab) changes(ctx context.Context, p *process, requests [][]byte) error 
 	return nil
 }
 
-// applying measures the CPU of the sidecar while nobody asks: a second of it at
-// each pace.
+// applyRounds is how often the CPU of an idle sidecar is measured at each pace.
+const applyRounds = 3
+
+// applying measures the CPU a second of the sidecar while nobody asks, at each pace.
 func (l *lab) applying(ctx context.Context, p *process) (map[int]float64, error) {
 	perSecond := map[int][]float64{}
-	for range l.plan.rounds {
+	for range applyRounds {
 		for _, n := range l.plan.changes {
 			if err := p.pace(ctx, n); err != nil {
 				return nil, err

@@ -201,7 +201,8 @@ func (v *served) write(ctx context.Context, writer int, made *atomic.Int64) erro
 		args := []any{seed.App, seed.ID(i), seed.ID(generator.Guest(v.size.shape, i))}
 		for _, statement := range []string{
 			"insert into sidegate.block (app, owner, target) values ($1, $2, $3)",
-			"delete from sidegate.block where app = $1 and owner = $2 and target = $3",
+			// Without the kind no index leads to the row.
+			"delete from sidegate.block where app = $1 and kind = 'block' and owner = $2 and target = $3",
 		} {
 			if _, err := conn.Exec(whole, statement, args...); err != nil {
 				return fmt.Errorf("%s: %w", statement, err)

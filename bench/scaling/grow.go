@@ -75,7 +75,7 @@ func (l *lab) grow(ctx context.Context) error {
 	}
 	for range l.plan.rounds {
 		for i, p := range all {
-			got, err := p.inside(ctx, 1, l.plan.each)
+			got, err := p.inside(ctx, 1, l.plan.shortEach)
 			if err != nil {
 				return err
 			}

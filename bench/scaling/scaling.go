@@ -30,7 +30,9 @@ type plan struct {
 	longer      size   // as many lists as the middle size, of ten
 	starts      int    // of each size
 	rounds      int
-	each        time.Duration
+	each        time.Duration // of a round
+	longEach    time.Duration // where two figures close to each other are compared
+	shortEach   time.Duration // in process, where a check takes less than a microsecond
 	connections []int
 	changes     []int // a second
 	databases   []size
@@ -50,21 +52,21 @@ func lists(n int, name string) size {
 
 func planFor(env *study.Env) plan {
 	p := plan{
-		rounds: env.Rounds(), each: env.Round(), connections: []int{1, 16, 64, 512}, changes: []int{0, 100, 1000},
+		rounds: env.Rounds(), each: env.Round() / 2, longEach: env.Round(), shortEach: env.Round() / 4,
+		connections: []int{1, 16, 64, 512}, changes: []int{0, 100, 1000},
 	}
 	if env.Quick {
 		p.sizes = []size{lists(2_000, "2k"), lists(20_000, "20k"), lists(100_000, "100k")}
 		p.longer = size{"20k", seed.Shape{Lists: 20_000, Entries: 10, Idle: 20_000}}
 		p.starts, p.watch, p.idle = 1, time.Second, 100
 		p.databases = []size{{"2k", seed.Shape{Lists: 2_000, Entries: 10, Idle: 2_000}}}
-		p.each /= 2
+		p.longEach = p.each
 		return p
 	}
 	p.sizes = []size{lists(100_000, "100k"), lists(1_000_000, "1M"), lists(10_000_000, "10M")}
 	p.longer = size{"1M", seed.Shape{Lists: 1_000_000, Entries: 10, Idle: 1_000_000}}
-	p.starts, p.watch, p.idle = 2, 20*time.Second, 1000
+	p.starts, p.watch, p.idle = 2, 12*time.Second, 1000
 	p.databases = []size{{"100k", seed.Shape{Lists: 100_000, Entries: 10, Idle: 100_000}}, {"1M", seed.Standard}}
-	p.each /= 2 // there is much to measure: a second each
 	return p
 }
 

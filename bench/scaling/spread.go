@@ -36,7 +36,7 @@ func (l *lab) spread(ctx context.Context) error {
 	within := [2][]inner{}
 	for range l.plan.rounds {
 		for n, p := range all {
-			got, err := p.inside(ctx, n+1, l.plan.each)
+			got, err := p.inside(ctx, n+1, l.plan.shortEach)
 			if err != nil {
 				return err
 			}
