@@ -25,7 +25,7 @@ func (l *lab) sizeCharts(sizes []held) {
 	}
 	l.chart(study.Chart{
 		ID: "scaling-cpu-lists", Title: "CPU of a check against lists",
-		Note: "Random pairs. Over HTTP nine tenths are the kernel's and fasthttp's, which do not know how many lists there are; " +
+		Note: "Random pairs. Over HTTP most of it is the kernel's and fasthttp's, which do not know how many lists there are; " +
 			"what grows is the wait for memory: with more lists each question meets memory that no cache of the CPU holds. " + computed,
 		X:     study.Axis{Name: fmt.Sprintf("lists of %d entries", perList), Log: true},
 		Y:     study.Axis{Name: "CPU a check, ns", Log: true},
@@ -34,7 +34,7 @@ func (l *lab) sizeCharts(sizes []held) {
 	l.chart(study.Chart{
 		ID: "scaling-memory", Title: "Resident memory against entries",
 		Note: fmt.Sprintf("Lists of %d, so that what a list costs weighs as much as what its entries do. The start leaves garbage behind, "+
-			"which goes as soon as the collector runs again or is asked to. The index of the generator, shared memory, is not counted. ", perList) + computed,
+			"which the runtime gives back by and by. The index of the generator, shared memory, is not counted. ", perList) + computed,
 		X:     study.Axis{Name: "entries", Log: true},
 		Y:     study.Axis{Name: "resident, MiB", Log: true},
 		Lines: []study.Line{after, released},
@@ -72,13 +72,13 @@ func changeChart(cpu study.Line) study.Chart {
 	}
 }
 
-func coreChart(http, inside study.Line) study.Chart {
+func coreChart(bars []study.Bar) study.Chart {
 	return study.Chart{
 		ID: "scaling-cores", Title: "Checks a second on one core and on two",
-		Note: "Over HTTP the client needs cores too: on a machine with two of them, two for the sidecar are two shared with its client. " +
-			"In process nothing is shared between cores but memory itself. " + computed,
-		X:     study.Axis{Name: "cores of the sidecar"},
-		Y:     study.Axis{Name: "checks a second", Log: true},
-		Lines: []study.Line{http, inside},
+		Note: "Over HTTP, by 16 connections, the client needs cores too: on a machine with two of them, two for the sidecar are two " +
+			"shared with its client. In process, a goroutine a core, nothing is shared but memory itself. " + computed,
+		X:    study.Axis{Name: "cores of the sidecar"},
+		Y:    study.Axis{Name: "checks a second", Log: true},
+		Bars: bars,
 	}
 }

@@ -61,7 +61,7 @@ func (l *lab) tellCores(results load.Results, within [2][]inner) {
 			"sidecar's cores", "HTTP checks a second", "µs CPU a check, HTTP", "checks a second in process, a goroutine a core", "ns CPU a check, in process",
 		},
 	}
-	http, inside := study.Line{Name: "HTTP, 16 connections"}, study.Line{Name: "in process, a goroutine a core"}
+	var http, inside []study.Bar
 	var rates [2][]float64
 	for n := range within {
 		rounds := results[coreName(n+1)]
@@ -69,17 +69,23 @@ func (l *lab) tellCores(results load.Results, within [2][]inner) {
 		for _, r := range within[n] {
 			rates[n], cpu = append(rates[n], r.rate()), append(cpu, r.perCheck())
 		}
-		rate := middle(rounds, load.Round.Rate)
-		http.Points = append(http.Points, [2]float64{float64(n + 1), rate})
-		inside.Points = append(inside.Points, [2]float64{float64(n + 1), study.Median(rates[n])})
+		asked := load.Of(rounds, load.Round.Rate)
+		http = append(http, bar("HTTP, "+coreName(n+1), asked))
+		inside = append(inside, bar("in process, "+coreName(n+1), rates[n]))
 		t.Cells = append(t.Cells, []string{
-			coreName(n + 1), figure(rate), figure(middle(rounds, load.Round.CPUPerOperation) / 1e3),
+			coreName(n + 1), figure(study.Median(asked)), figure(middle(rounds, load.Round.CPUPerOperation) / 1e3),
 			figure(study.Median(rates[n])), figure(study.Median(cpu)),
 		})
 	}
 	l.table(t)
-	l.chart(coreChart(http, inside))
+	l.chart(coreChart(append(http, inside...)))
 	l.row(study.Row{
 		ID: "cores-inside", Unit: "×", What: "rate of checks in process on two cores beside one, random pairs, from a generator",
 	}.Ratio(study.Side{Name: "2 cores", Unit: "checks/s", Values: rates[1]}, study.Side{Name: "1 core", Unit: "checks/s", Values: rates[0]}))
+}
+
+func bar(name string, values []float64) study.Bar {
+	b := study.Bar{Name: name, Value: study.Median(values), Own: true}
+	b.Low, b.High = study.Quartiles(values)
+	return b
 }
