@@ -145,18 +145,9 @@ func (l *lab) databases(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	last := len(all) - 1
-	changing, rate, err := all[last].change(ctx, load.Plan{Rounds: l.plan.rounds, Each: l.plan.each}, contestants[last])
-	if err != nil {
-		return err
-	}
 	l.tellDatabases(all, results)
-	quiet := middle(results[all[last].size.name], load.Round.CPUPerOperation)
-	l.note("With %s changes a second through SQL, by %d connections as fast as they go, on the same cores: %s µs of CPU a check "+
-		"beside %s without changes, on %s lists of a Postgres. This is the program, the database, the writers and the client on one machine; "+
-		"what the changes cost the sidecar alone is measured with the generator.",
-		figure(rate), sqlWriters, figure(changing/1e3), figure(quiet/1e3), all[last].size.name)
-	return nil
+	last := len(all) - 1
+	return l.changeBySQL(ctx, all[last], contestants[last])
 }
 
 func asking(address string, requests [][]byte) func(context.Context) ([]load.Caller, error) {
@@ -168,9 +159,35 @@ func asking(address string, requests [][]byte) func(context.Context) ([]load.Cal
 // sqlWriters is how many connections write.
 const sqlWriters = 4
 
-// change measures checks while lists change through SQL, and returns the CPU of a
-// check and how many changes a second there were.
-func (v *served) change(ctx context.Context, plan load.Plan, who load.Contestant) (cpu, rate float64, err error) {
+// changeBySQL measures checks with writers and without, in turn.
+func (l *lab) changeBySQL(ctx context.Context, v *served, who load.Contestant) error {
+	var quiet, changing []load.Round
+	var rates []float64
+	one := load.Plan{Rounds: 1, Each: l.plan.each, Warmup: l.plan.each / 4}
+	for range l.plan.rounds {
+		without, err := load.Turns(ctx, one, who)
+		if err != nil {
+			return err
+		}
+		with, rate, err := v.change(ctx, one, who)
+		if err != nil {
+			return fmt.Errorf("changes through SQL: %w", err)
+		}
+		quiet, changing, rates = append(quiet, without[who.Name]...), append(changing, with[who.Name]...), append(rates, rate)
+	}
+	l.row(study.Row{
+		ID: "changes-cpu-sql", Unit: "×", What: fmt.Sprintf("server CPU per HTTP check at %s changes a second through SQL beside none, "+
+			"%s lists of %d in a Postgres on the same cores", figure(study.Median(rates)), v.size.name, v.size.shape.Entries),
+	}.Ratio(side("with changes", "ns", changing, load.Round.CPUPerOperation), side("none", "ns", quiet, load.Round.CPUPerOperation)))
+	l.note("Changes through SQL were made by %d connections, each as fast as it goes: %s a second. The program, the database, the writers "+
+		"and the client were on one machine; what changes cost the sidecar alone is measured with the generator.",
+		sqlWriters, figure(study.Median(rates)))
+	return nil
+}
+
+// change measures checks while lists change through SQL, and returns how many
+// changes a second there were.
+func (v *served) change(ctx context.Context, plan load.Plan, who load.Contestant) (results load.Results, rate float64, err error) {
 	var made atomic.Int64
 	under, stop := context.WithCancel(ctx)
 	defer stop()
@@ -178,14 +195,11 @@ func (v *served) change(ctx context.Context, plan load.Plan, who load.Contestant
 	for k := range sqlWriters {
 		g.Go(func() error { return v.write(under, k, &made) })
 	}
-	began, before := time.Now(), made.Load()
-	results, err := load.Turns(ctx, plan, who)
-	rate = float64(made.Load()-before) / time.Since(began).Seconds()
+	began := time.Now()
+	results, err = load.Turns(ctx, plan, who)
+	rate = float64(made.Load()) / time.Since(began).Seconds()
 	stop()
-	if err := errors.Join(err, g.Wait()); err != nil {
-		return 0, 0, fmt.Errorf("changes through SQL: %w", err)
-	}
-	return middle(results[who.Name], load.Round.CPUPerOperation), rate, nil
+	return results, rate, errors.Join(err, g.Wait())
 }
 
 // write puts guests on lists and takes them off again, so that the database stays

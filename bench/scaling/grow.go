@@ -145,7 +145,7 @@ func (l *lab) tellSizes(sizes []held, longer held) {
 		ID: "growth-memory", Unit: "×", AtMost: study.AtMost(1.1), What: "resident bytes an entry, " + between,
 	}.Ratio(bytesEach(large), bytesEach(mid)))
 	l.row(study.Row{
-		ID: "growth-start-generated", Unit: "×", AtMost: study.AtMost(1.2), What: "CPU of the start an entry, " + between,
+		ID: "growth-start-generated", Unit: "×", AtMost: study.AtMost(1.3), What: "CPU of the start an entry, " + between,
 	}.Ratio(startEach(large), startEach(mid)))
 	l.found.insideCPU = study.Median(large.inside)
 	l.sizeTable(append(sizes[:len(sizes):len(sizes)], longer))
