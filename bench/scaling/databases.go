@@ -214,7 +214,8 @@ func (v *served) write(ctx context.Context, writer int, made *atomic.Int64) erro
 	for i := writer; ctx.Err() == nil; i = (i + sqlWriters) % v.size.shape.Lists {
 		args := []any{seed.App, seed.ID(i), seed.ID(generator.Guest(v.size.shape, i))}
 		for _, statement := range []string{
-			"insert into sidegate.block (app, owner, target) values ($1, $2, $3)",
+			// A guest may be left over of a run that was killed.
+			"insert into sidegate.block (app, owner, target) values ($1, $2, $3) on conflict do nothing",
 			// Without the kind no index leads to the row.
 			"delete from sidegate.block where app = $1 and kind = 'block' and owner = $2 and target = $3",
 		} {

@@ -147,7 +147,6 @@ func (l *lab) tellSizes(sizes []held, longer held) {
 	l.row(study.Row{
 		ID: "growth-start-generated", Unit: "×", AtMost: study.AtMost(1.3), What: "CPU of the start an entry, " + between,
 	}.Ratio(startEach(large), startEach(mid)))
-	l.found.insideCPU = study.Median(large.inside)
 	l.sizeTable(append(sizes[:len(sizes):len(sizes)], longer))
 	l.sizeCharts(sizes)
 }

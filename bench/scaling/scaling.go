@@ -90,7 +90,6 @@ type findings struct {
 	held          []held
 	perConnection float64 // bytes
 	perChange     float64 // ns of CPU
-	insideCPU     float64 // ns of a check in process, at the largest size
 }
 
 // run takes the parts one after the other. One that fails does not keep the others

@@ -2,6 +2,7 @@ package scaling
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,8 +81,23 @@ func TestRowsOfSizes(t *testing.T) {
 		t.Errorf("missing: %v; %d charts, %d tables", want, len(l.result.Charts), len(l.result.Tables))
 	}
 	l.conclude()
-	if n := len(l.result.Tables); n != 2 || !strings.Contains(strings.Join(l.result.Notes, ""), "Sizing: resident =") {
+	if n := len(l.result.Tables); n != 3 || !strings.Contains(strings.Join(l.result.Notes, ""), "By the sizing rule") {
 		t.Errorf("%d tables, notes %q", n, l.result.Notes)
+	}
+}
+
+// TestExample: the worked example follows from the rule.
+func TestExample(t *testing.T) {
+	r := rule{fixed: 10 << 20, perList: 8, perEntry: 8}
+	table := r.example(findings{perConnection: 1 << 20, perChange: 1e6}, 10_000)
+	var got []string
+	for _, c := range table.Cells {
+		got = append(got, c[len(c)-1])
+	}
+	// 500k lists of 12: 13 × 8 × 500k bytes; 200 connections of a MiB.
+	want := []string{"49.6 MiB", "62.0 MiB", "260 MiB", "369 MiB", "0.3 cores"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

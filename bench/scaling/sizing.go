@@ -39,33 +39,64 @@ func (l *lab) conclude() {
 	if len(all) != len(l.plan.sizes)+1 || len(all[0].http) == 0 {
 		return
 	}
-	n := len(l.plan.sizes)
-	small, mid, large := &all[0], &all[n/2], &all[n-1]
-	r := ruleOf(small.point(), mid.point(), large.point(), all[n].point())
-	check := study.Median(small.http)
 	if l.env.Quick {
 		l.note("No sizing rule: so few lists weigh less than the noise.")
 		return
 	}
+	n := len(l.plan.sizes)
+	small, mid, large := &all[0], &all[n/2], &all[n-1]
+	r := ruleOf(small.point(), mid.point(), large.point(), all[n].point())
+	check := study.Median(large.http)
 	l.table(study.Table{
-		Title: "Sizing rule, from the rows above",
+		Title: "Sizing rule, from the figures above",
 		Head:  []string{"what", "takes"},
 		Cells: [][]string{
-			{"a process without lists", figure(r.fixed/(1<<20)) + " MiB"},
+			{"a process without lists", mega(r.fixed)},
 			{"a list, however long", figure(r.perList) + " bytes"},
 			{"an entry", figure(r.perEntry) + " bytes"},
 			{"a user without a list", "0 bytes"},
 			{"a connection that waits", figure(l.found.perConnection/(1<<10)) + " KiB"},
-			{"a check, HTTP, 16 connections", figure(check/1e3) + " µs of CPU"},
+			{"a check, HTTP, 16 connections, " + large.size.name + " lists", figure(check/1e3) + " µs of CPU"},
 			{"a check in process, " + large.size.name + " lists", figure(study.Median(large.inside)) + " ns of CPU"},
 			{"a change applied", figure(l.found.perChange/1e3) + " µs of CPU"},
 			{"garbage that a start leaves, beside what stays", leftBehind(all)},
 		},
 	})
-	l.note("Sizing: resident = %s MiB + lists × %s B + entries × %s B + connections × %s KiB. By it %s lists of %d take %s MiB; %s MiB were measured.",
-		figure(r.fixed/(1<<20)), figure(r.perList), figure(r.perEntry), figure(l.found.perConnection/(1<<10)),
-		mid.size.name, mid.size.shape.Entries, figure(r.bytes(mid.point().lists, mid.point().entries)/(1<<20)), mebi(mid.released))
+	l.table(r.example(l.found, check))
+	l.note("By the sizing rule %s lists of %d take %s; %s were measured.", mid.size.name, mid.size.shape.Entries,
+		mega(r.bytes(mid.point().lists, mid.point().entries)), mega(float64(mid.released)))
 }
+
+const (
+	// growth is how much larger cache.max_bytes should be than what is there now:
+	// a cache whose plan fills more than nine tenths of it does not load ahead.
+	growth = 1.25
+	// swing is how much more than what stays a process takes while it starts, and
+	// spare what the garbage of a small one takes.
+	swing, spare = 1.3, 32 << 20
+)
+
+// example works the rule out once, for the documentation.
+func (r rule) example(found findings, check float64) study.Table {
+	const users, lists, each, connections, checks, changes = 2e6, 5e5, 12, 200, 20_000, 100
+	pages := r.bytes(lists, lists*each) - r.fixed
+	resident := r.fixed + pages + connections*found.perConnection
+	cores := (checks*check + changes*found.perChange) / 1e9
+	return study.Table{
+		Title: fmt.Sprintf("Sizing, an example: %s users, %s of them with a list of %d, %d connections, %d checks and %d changes a second",
+			figure(users), figure(lists), each, connections, checks, changes),
+		Head: []string{"what", "how", "is"},
+		Cells: [][]string{
+			{"lists in memory", "lists × a + entries × b", mega(pages)},
+			{"`cache.max_bytes`", fmt.Sprintf("lists in memory × %v, or more", growth), mega(pages * growth)},
+			{"resident", "process + lists in memory + connections", mega(resident)},
+			{"limit of the container", fmt.Sprintf("resident × %v + %s", swing, mega(spare)), mega(resident*swing + spare)},
+			{"CPU", "checks × CPU of a check + changes × CPU of a change", figure(cores) + " cores"},
+		},
+	}
+}
+
+func mega(bytes float64) string { return figure(bytes/(1<<20)) + " MiB" }
 
 // leftBehind is the most that a start has left resident, as a share of what stays.
 func leftBehind(all []held) string {
