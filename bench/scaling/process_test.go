@@ -97,6 +97,9 @@ func TestHoldToCores(t *testing.T) {
 	if err := cores(1).hold(exec.Command("/bin/prog")); err == nil {
 		t.Error("it is held without taskset")
 	}
+	if uneven(t.Context()) == nil {
+		t.Error("one core and two are measured without taskset")
+	}
 }
 
 func TestMemoryOfNobody(t *testing.T) {

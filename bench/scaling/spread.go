@@ -2,6 +2,7 @@ package scaling
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"runtime"
@@ -12,8 +13,8 @@ import (
 
 // spread measures one core and two.
 func (l *lab) spread(ctx context.Context) error {
-	if _, err := exec.LookPath("taskset"); err != nil || runtime.NumCPU() < 2 {
-		l.note("One core beside two was not measured: it takes two cores, and `taskset` of util-linux to hold a process to one.")
+	if why := uneven(ctx); why != nil {
+		l.note("One core beside two was not measured: %v.", why)
 		return nil
 	}
 	s := l.plan.sizes[len(l.plan.sizes)/2]
@@ -45,6 +46,19 @@ func (l *lab) spread(ctx context.Context) error {
 	}
 	l.tellCores(results, within)
 	return nil
+}
+
+// uneven returns why processes cannot be held to one core and to two here, nil if
+// they can.
+func uneven(ctx context.Context) error {
+	if runtime.NumCPU() < 2 {
+		return errors.New("it takes two cores")
+	}
+	try := exec.CommandContext(ctx, "true")
+	if err := cores(2).hold(try); err != nil {
+		return err
+	}
+	return try.Run() // a container may own other cores than the first
 }
 
 func coreName(n int) string {
