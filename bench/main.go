@@ -15,6 +15,7 @@ import (
 	"github.com/sidegate/sidegate/bench/memory"
 	"github.com/sidegate/sidegate/bench/preload"
 	"github.com/sidegate/sidegate/bench/propagation"
+	"github.com/sidegate/sidegate/bench/scaling"
 	"github.com/sidegate/sidegate/bench/study"
 	"github.com/sidegate/sidegate/bench/writes"
 )
@@ -27,10 +28,11 @@ var studies = []study.Study{
 	preload.Study,
 	writes.Study,
 	propagation.Study,
+	scaling.Study,
 }
 
 // helpers are processes of their own that studies start.
-var helpers = memory.Helpers
+var helpers = append([]study.Helper{scaling.Sidecar}, memory.Helpers...)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -16,9 +16,9 @@ import (
 	blocksync "github.com/sidegate/sidegate/sync"
 )
 
-// counted is a store whose page reads come one after the other and are written
+// watched is a store whose page reads come one after the other and are written
 // down. After some of them it calls cut once.
-type counted struct {
+type watched struct {
 	*postgres.Store
 	cut func()
 
@@ -30,7 +30,7 @@ type counted struct {
 
 const cutAfter = 5
 
-func (c *counted) Load(ctx context.Context, app string, kind cache.Kind, r cache.Range, into cache.Intake) error {
+func (c *watched) Load(ctx context.Context, app string, kind cache.Kind, r cache.Range, into cache.Intake) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.at == 0 && len(c.good) >= cutAfter {
@@ -49,7 +49,7 @@ func (c *counted) Load(ctx context.Context, app string, kind cache.Kind, r cache
 
 // preload fills a cache from a store until everything is in memory. Like the
 // follower it starts over when the server is another one.
-func preload(t *testing.T, c *counted) *cache.Cache {
+func preload(t *testing.T, c *watched) *cache.Cache {
 	t.Helper()
 	memory, err := cache.New(cache.Options{
 		MaxBytes: 64 << 20, Apps: []string{"default"}, Loader: c, Sizer: c, LoadTimeout: time.Minute,
@@ -92,7 +92,7 @@ func TestPreloadGoesOnWhereItWasCut(t *testing.T) {
 		t.Parallel()
 		f := newFixture(t)
 		fill(f)
-		c := &counted{Store: f.Store, cut: func() {
+		c := &watched{Store: f.Store, cut: func() {
 			f.exec(`select pg_terminate_backend(pid, 10000) from pg_stat_activity
 				where application_name = 'sidegate' and datname = current_database()`)
 		}}
@@ -113,7 +113,7 @@ func TestPreloadGoesOnWhereItWasCut(t *testing.T) {
 		server := pgtest.Server(t, nil)
 		f := onDatabase(t, pgtest.Migrated(t, server))
 		fill(f)
-		c := &counted{Store: f.Store, cut: func() {
+		c := &watched{Store: f.Store, cut: func() {
 			if err := server.Kill(t.Context()); err != nil {
 				t.Error(err)
 			}
