@@ -25,7 +25,7 @@ const (
 
 func (c *checks) routes() []*route {
 	return []*route{
-		newRoute("/v1/can-deliver", checkLimit, [methods]handler{methodGet: c.get, methodPost: c.post}),
+		newRoute(plainPath, checkLimit, [methods]handler{methodGet: c.get, methodPost: c.post}),
 		newRoute("/v1/can-deliver/fanout", manyLimit, [methods]handler{methodPost: c.fanout}),
 		newRoute("/v1/can-deliver/batch", manyLimit, [methods]handler{methodPost: c.batch}),
 		newRoute("/v1/visible", manyLimit, [methods]handler{methodPost: c.visible}),
