@@ -97,6 +97,7 @@ func (c *checks) decide(ctx *fasthttp.RequestCtx, q *question, who *border.Princ
 	if err := c.mayAsk(who, check.App); err != nil {
 		return err
 	}
+	check.Counts = countsOf(ctx.Conn(), c.filter)
 	d := c.filter.CanDeliver(check)
 	switch {
 	case d.Unknown():

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/sidegate/sidegate/filter"
 )
 
 // conn is a connection, with what the end of it depends on.
@@ -22,6 +24,8 @@ type conn struct {
 	quick *quick
 	out   []byte // its answers that have not been written yet
 	spare []byte // its copy of a query that must be decoded
+	// counts counts the decisions that are asked for here; nil: there were none.
+	counts *filter.Counts
 	// spoke: a byte has come to fasthttp.
 	spoke bool
 
@@ -107,6 +111,19 @@ func (c *conn) Close() error {
 		}
 	}
 	return c.Conn.Close()
+}
+
+// countsOf returns what counts the decisions of a connection. Whoever serves it
+// gives it back.
+func countsOf(nc net.Conn, f *filter.Filter) *filter.Counts {
+	c, ok := nc.(*conn)
+	if !ok {
+		return nil
+	}
+	if c.counts == nil {
+		c.counts = f.NewCounts()
+	}
+	return c.counts
 }
 
 // stop ends the connection if no request is under way. It is not closed but made

@@ -115,7 +115,8 @@ type Listener struct {
 	opts   Options
 	door   *door
 	server *fasthttp.Server
-	quick  *quick // nil on the api listener
+	filter *filter.Filter // nil on the api listener
+	quick  *quick         // nil where fasthttp answers everything
 	bound  []net.Listener
 
 	served sync.WaitGroup // one for each connection
@@ -134,6 +135,7 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.filter = f
 	l.quick = newQuick(f, d, &l.opts)
 	return l, nil
 }

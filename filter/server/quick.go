@@ -149,6 +149,7 @@ func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last
 			break
 		}
 		taken += r.size
+		check.Counts = countsOf(c, q.filter)
 		d := q.filter.CanDeliver(check)
 		last = q.door.draining.Load()
 		switch {

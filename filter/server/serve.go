@@ -83,6 +83,9 @@ func (l *Listener) serve(c *conn) {
 		l.mu.Lock()
 		delete(l.open, c)
 		l.mu.Unlock()
+		if c.counts != nil {
+			l.filter.CloseCounts(c.counts)
+		}
 	}()
 	defer func() {
 		// Handlers are caught by their door. This is for the parser beneath
