@@ -38,6 +38,8 @@ type Metrics struct {
 	unknown      [Causes]prometheus.Counter
 	durations    [len(apiNames)]prometheus.Observer
 	limitRefused prometheus.Counter
+
+	askers askers
 }
 
 // NewMetrics makes the metrics and registers them; a nil registerer keeps them
@@ -51,7 +53,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 				"A steady rate means that users run into the limit.",
 		}),
 	}
-	m.countDecisions(factory)
+	m.countDecisions(reg)
 	m.countUnknown(factory)
 	durations := factory.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "sidegate_decision_duration_seconds",
@@ -71,8 +73,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) countDecisions(factory promauto.Factory) {
-	decisions := factory.NewCounterVec(prometheus.CounterOpts{
+func (m *Metrics) countDecisions(reg prometheus.Registerer) {
+	decisions := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sidegate_decisions_total",
 		Help: "Decisions by door, room type and outcome: delivered, delivered silently, rejected, dropped, " +
 			"or unknown because a list was neither in memory nor loadable. Unknown should stay at zero.",
@@ -83,6 +85,9 @@ func (m *Metrics) countDecisions(factory promauto.Factory) {
 				m.decisions[api][room][o] = decisions.WithLabelValues(apiName, room.String(), name)
 			}
 		}
+	}
+	if reg != nil {
+		reg.MustRegister(collector{decisions, m})
 	}
 }
 
@@ -115,6 +120,10 @@ func (m *Metrics) count(check *Check, d *Decision) {
 	}
 	if check.RoomType < Direct || check.RoomType > Open {
 		return // a room type that is none has its cause and no row
+	}
+	if check.Counts != nil && check.API == APINative {
+		check.Counts.native[check.RoomType][outcomeOf(d)].n.Add(1)
+		return
 	}
 	m.decisions[check.API][check.RoomType][outcomeOf(d)].Inc()
 }

@@ -168,6 +168,9 @@ type Check struct {
 	// list which the decision does not need.
 	AtLeast Revision
 	API     API
+	// Counts counts the decision apart from those of others, see
+	// [Filter.NewCounts]; nil: it is counted where all are.
+	Counts *Counts
 }
 
 // Decision is the answer to a [Check].

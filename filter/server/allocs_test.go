@@ -57,12 +57,12 @@ func (c *stepConn) Close() error                       { return nil }
 func (c *stepConn) SetReadDeadline(_ time.Time) error  { return nil }
 func (c *stepConn) SetWriteDeadline(_ time.Time) error { return nil }
 
-// serveSteps serves one connection in memory with the server of a listener, the
-// very one that sockets are served with, until the test ends.
-func serveSteps(t testing.TB, server *fasthttp.Server) *stepConn {
+// serveSteps serves one connection in memory as a listener serves sockets, until
+// the test ends.
+func serveSteps(t testing.TB, l *Listener) *stepConn {
 	c := newStepConn()
 	done := make(chan error, 1)
-	go func() { done <- server.ServeConn(&conn{Conn: c}) }()
+	go func() { done <- l.server.ServeConn(l.newConn(c)) }()
 	t.Cleanup(func() {
 		close(c.sent)
 		if err := <-done; err != nil {
@@ -72,13 +72,25 @@ func serveSteps(t testing.TB, server *fasthttp.Server) *stepConn {
 	return c
 }
 
-func newCheckServer(t testing.TB, w *world, opts Options) *fasthttp.Server {
+func newCheckListener(t testing.TB, w *world, opts Options) *Listener {
 	t.Helper()
 	l, err := NewCheck(w.filter, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l.server
+	return l
+}
+
+// newCheckServer is the part of fasthttp, beneath which there is nothing quick.
+func newCheckServer(t testing.TB, w *world, opts Options) *fasthttp.Server {
+	t.Helper()
+	return newCheckListener(t, w, opts).server
+}
+
+// slow takes quick away from a listener, so that fasthttp answers everything.
+func slow(l *Listener) *Listener {
+	l.quick = nil
+	return l
 }
 
 // TestHitAllocatesNothing measures from the bytes of the request to the bytes of
@@ -106,7 +118,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 		{"stale", request("GET", goodTarget, ""), `,"stale_ms":`, Options{}, []func(*filter.Options){stale}},
 		{"as JSON", request("POST", "/v1/can-deliver", `{"sender":"al\u0069ce","recipient":"bob","room_type":"direct","verify":true}`), dropped, Options{}, nil},
 	} {
-		steps := serveSteps(t, newCheckServer(t, blockedWorld(t, c.change...), c.opts))
+		steps := serveSteps(t, newCheckListener(t, blockedWorld(t, c.change...), c.opts))
 		raw := []byte(c.raw)
 		if got := steps.step(raw); !bytes.Contains(got, []byte(c.want)) {
 			t.Errorf("%s: %s", c.name, got)
@@ -124,7 +136,7 @@ func TestPipelinedHitsAllocateNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	steps := serveSteps(t, newCheckServer(t, blockedWorld(t), Options{}))
+	steps := serveSteps(t, newCheckListener(t, blockedWorld(t), Options{}))
 	raw := []byte(strings.Repeat(request("GET", goodTarget, ""), 16))
 	if got := steps.step(raw); bytes.Count(got, []byte(dropped)) != 16 {
 		t.Fatalf("%s", got)
@@ -136,7 +148,7 @@ func TestPipelinedHitsAllocateNothing(t *testing.T) {
 
 // TestAllocationsAreSeen: the measurement above notices what allocates.
 func TestAllocationsAreSeen(t *testing.T) {
-	steps := serveSteps(t, newCheckServer(t, blockedWorld(t), Options{}))
+	steps := serveSteps(t, newCheckListener(t, blockedWorld(t), Options{}))
 	raw := []byte(request("GET", "/v1/can-deliver?sendr=x", ""))
 	if n := testing.AllocsPerRun(100, func() { steps.step(raw) }); n < 1 {
 		t.Errorf("an error is rendered with %v allocations: the measurement is blind", n)

@@ -48,11 +48,11 @@ func (c *pipeline) Close() error                       { return nil }
 func (c *pipeline) SetReadDeadline(_ time.Time) error  { return nil }
 func (c *pipeline) SetWriteDeadline(_ time.Time) error { return nil }
 
-func benchmark(b *testing.B, server *fasthttp.Server, raw string) {
+func benchmark(b *testing.B, l *Listener, raw string) {
 	c := newPipeline(raw, b.N)
 	b.ReportAllocs()
 	b.ResetTimer()
-	if err := server.ServeConn(&conn{Conn: c}); err != nil {
+	if err := l.server.ServeConn(l.newConn(c)); err != nil {
 		b.Fatal(err)
 	}
 	if c.out == 0 {
@@ -65,17 +65,19 @@ func benchmark(b *testing.B, server *fasthttp.Server, raw string) {
 func BenchmarkServer(b *testing.B) {
 	get := request("GET", goodTarget, "")
 	post := request("POST", "/v1/can-deliver", `{"sender":"alice","recipient":"bob","room_type":"direct"}`)
-	noop := newCheckServer(b, blockedWorld(b), Options{})
+	noop := slow(newCheckListener(b, blockedWorld(b), Options{}))
 	body := []byte(dropped)
-	noop.Handler = func(ctx *fasthttp.RequestCtx) {
+	noop.server.Handler = func(ctx *fasthttp.RequestCtx) {
 		ctx.Response.Header.SetContentTypeBytes(jsonType)
 		ctx.Response.SetBodyRaw(body)
 	}
-	noop.HeaderReceived = nil
-	check := newCheckServer(b, blockedWorld(b), Options{})
-	guarded := newCheckServer(b, blockedWorld(b), Options{Auth: tokens()})
+	noop.server.HeaderReceived = nil
+	check := newCheckListener(b, blockedWorld(b), Options{})
+	plain := slow(newCheckListener(b, blockedWorld(b), Options{}))
+	guarded := newCheckListener(b, blockedWorld(b), Options{Auth: tokens()})
 	b.Run("noop-get", func(b *testing.B) { benchmark(b, noop, get) })
 	b.Run("hit-get", func(b *testing.B) { benchmark(b, check, get) })
+	b.Run("hit-get-fasthttp", func(b *testing.B) { benchmark(b, plain, get) })
 	b.Run("hit-get-token", func(b *testing.B) {
 		benchmark(b, guarded, request("GET", goodTarget, "", "Authorization", "Bearer all"))
 	})

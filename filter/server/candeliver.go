@@ -25,7 +25,7 @@ const (
 
 func (c *checks) routes() []*route {
 	return []*route{
-		newRoute("/v1/can-deliver", checkLimit, [methods]handler{methodGet: c.get, methodPost: c.post}),
+		newRoute(plainPath, checkLimit, [methods]handler{methodGet: c.get, methodPost: c.post}),
 		newRoute("/v1/can-deliver/fanout", manyLimit, [methods]handler{methodPost: c.fanout}),
 		newRoute("/v1/can-deliver/batch", manyLimit, [methods]handler{methodPost: c.batch}),
 		newRoute("/v1/visible", manyLimit, [methods]handler{methodPost: c.visible}),
@@ -97,6 +97,7 @@ func (c *checks) decide(ctx *fasthttp.RequestCtx, q *question, who *border.Princ
 	if err := c.mayAsk(who, check.App); err != nil {
 		return err
 	}
+	check.Counts = countsOf(ctx.Conn(), c.filter)
 	d := c.filter.CanDeliver(check)
 	switch {
 	case d.Unknown():

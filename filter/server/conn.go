@@ -8,16 +8,26 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/sidegate/sidegate/filter"
 )
 
 // conn is a connection, with what the end of it depends on.
 type conn struct {
 	net.Conn
 
-	spoke  atomic.Bool // a byte has come in
-	active atomic.Bool // a request is being read or answered
+	busy atomic.Bool // a request is being read or answered
 
 	// Only the goroutine that serves the connection touches what follows.
+
+	// quick answers plain checks beneath fasthttp; nil: all is fasthttp's.
+	quick *quick
+	out   []byte // its answers that have not been written yet
+	spare []byte // its copy of a query that must be decoded
+	// counts counts the decisions that are asked for here; nil: there were none.
+	counts *filter.Counts
+	// spoke: a byte has come to fasthttp.
+	spoke bool
 
 	// mute drops what would be written.
 	mute bool
@@ -43,17 +53,30 @@ const (
 	lingerBytes = maxBody
 )
 
-// Read notes that the client has begun to speak, and how.
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 && !c.spoke.Load() {
-		c.spoke.Store(true)
+// Read implements [net.Conn]. Between two requests it is quick who reads first,
+// and what it leaves is fasthttp's.
+func (c *conn) Read(p []byte) (n int, err error) {
+	if c.quick == nil || c.busy.Load() {
+		n, err = c.Conn.Read(p)
+	} else {
+		n, err = c.quick.serve(c, p)
 	}
-	if n > 0 && c.answered {
+	if n > 0 {
+		c.note(p[:n])
+	}
+	return n, err
+}
+
+// note notes that the client has begun to speak, and how.
+func (c *conn) note(said []byte) {
+	c.spoke = true
+	if !c.busy.Load() {
+		c.busy.Store(true)
+	}
+	if c.answered {
 		c.opened, c.answered = 0, false
 	}
-	c.opened += copy(c.opening[c.opened:], p[:n])
-	return n, err
+	c.opened += copy(c.opening[c.opened:], said)
 }
 
 // target is that of the request that the client opened with, as far as it is
@@ -90,11 +113,24 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
+// countsOf returns what counts the decisions of a connection. Whoever serves it
+// gives it back.
+func countsOf(nc net.Conn, f *filter.Filter) *filter.Counts {
+	c, ok := nc.(*conn)
+	if !ok {
+		return nil
+	}
+	if c.counts == nil {
+		c.counts = f.NewCounts()
+	}
+	return c.counts
+}
+
 // stop ends the connection if no request is under way. It is not closed but made
 // to run out of time: a request that arrives in this very moment is answered. As
 // fasthttp may just be setting a deadline of its own, stop is to be repeated.
 func (c *conn) stop() {
-	if !c.spoke.Load() || !c.active.Load() {
+	if !c.busy.Load() {
 		_ = c.SetReadDeadline(time.Unix(1, 0))
 	}
 }
@@ -112,6 +148,6 @@ func hangUp(ctx *fasthttp.RequestCtx) {
 func trackState(nc net.Conn, state fasthttp.ConnState) {
 	if c, ok := nc.(*conn); ok {
 		c.hijacked = state == fasthttp.StateHijacked
-		c.active.Store(state == fasthttp.StateActive || c.hijacked)
+		c.busy.Store(state == fasthttp.StateActive && c.spoke || c.hijacked)
 	}
 }

@@ -29,6 +29,12 @@
 // those of the answer: arguments are decoded where they lie, answers are rendered
 // before there is a question. Prometheus, logs and interfaces are off that path.
 //
+// The one request that a sidecar hears over and over, a GET of a decision with
+// nothing unusual about it, does not even come to fasthttp: it is answered beneath
+// it, when the connection is read (quick.go). Everything else goes to fasthttp as
+// it came, so that there is one place where requests are refused; what quick takes
+// can be read in one way only (plain.go), and is answered as fasthttp would.
+//
 // # Concurrency and shutdown
 //
 // Constructors start nothing. [Listener.Run] owns the accept loops and one

@@ -115,6 +115,8 @@ type Listener struct {
 	opts   Options
 	door   *door
 	server *fasthttp.Server
+	filter *filter.Filter // nil on the api listener
+	quick  *quick         // nil where fasthttp answers everything
 	bound  []net.Listener
 
 	served sync.WaitGroup // one for each connection
@@ -129,7 +131,13 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 	}
 	d := &door{name: border.DoorCheck, auth: opts.Auth, open: true}
 	d.routes = (&checks{filter: f, door: d}).routes()
-	return newListener(d, opts)
+	l, err := newListener(d, opts)
+	if err != nil {
+		return nil, err
+	}
+	l.filter = f
+	l.quick = newQuick(f, d, &l.opts)
+	return l, nil
 }
 
 // NewAPI makes the listener on which block lists are edited and read, and users if

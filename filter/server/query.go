@@ -97,3 +97,21 @@ func unhex(c byte) byte {
 	}
 	return 0xff
 }
+
+// parsePlain is parseQuery for a query without anything to decode. False: something
+// is wrong with it; what, is for parseQuery to say.
+func (q *question) parsePlain(query []byte) bool {
+	for len(query) > 0 {
+		name, value, rest := cutPair(query)
+		query = rest
+		if len(name) == 0 && len(value) == 0 {
+			continue
+		}
+		a, ok := argumentOf(name)
+		if !ok || q.has(a) {
+			return false
+		}
+		q.set(a, borrow(value))
+	}
+	return true
+}

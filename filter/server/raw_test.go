@@ -241,7 +241,7 @@ func FuzzConnection(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		c := &memoryConn{in: bytes.NewReader(raw)}
-		_ = l.server.ServeConn(&conn{Conn: c})
+		_ = l.server.ServeConn(l.newConn(c))
 		if out := c.out.Bytes(); len(out) > 0 && !bytes.HasPrefix(out, []byte("HTTP/1.")) {
 			t.Fatalf("%q is answered %.100q", raw, out)
 		}

@@ -58,9 +58,11 @@ func passes(err error) bool {
 	return false
 }
 
+func (l *Listener) newConn(nc net.Conn) *conn { return &conn{Conn: nc, quick: l.quick} }
+
 // admit gives a connection a goroutine of its own.
 func (l *Listener) admit(nc net.Conn) {
-	c := &conn{Conn: nc}
+	c := l.newConn(nc)
 	l.mu.Lock()
 	full := len(l.open) >= l.opts.Concurrency
 	if !full {
@@ -81,6 +83,9 @@ func (l *Listener) serve(c *conn) {
 		l.mu.Lock()
 		delete(l.open, c)
 		l.mu.Unlock()
+		if c.counts != nil {
+			l.filter.CloseCounts(c.counts)
+		}
 	}()
 	defer func() {
 		// Handlers are caught by their door. This is for the parser beneath
