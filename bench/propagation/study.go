@@ -148,9 +148,10 @@ func (p *pair) round(ctx context.Context, name string, blocks int) ([]time.Durat
 			if delays[i] = time.Since(acknowledged); withheld {
 				break
 			}
-			if delays[i] > tooLate || !pause(ctx, asking) {
+			if delays[i] > tooLate || ctx.Err() != nil {
 				return nil, errors.Join(ctx.Err(), fmt.Errorf("a block has not arrived in %v", delays[i]))
 			}
+			nap()
 		}
 	}
 	return delays, nil

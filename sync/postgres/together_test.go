@@ -173,11 +173,12 @@ func TestTriggerThatChangesABlock(t *testing.T) {
 		begin
 			if new.target = 'nobody' then return null; end if;
 			new.expires_at := '2100-01-01';
+			new.note := 'changed';
 			return new;
 		end $$`)
 	f.exec(`create trigger a_change before insert on sidegate.block for each row execute function public.change()`)
 	got := f.edit(add("bob", "alice"))
-	if got.Added[0].ExpiresAt.Year() != 2100 || got.Size != 1 {
+	if got.Added[0].ExpiresAt.Year() != 2100 || got.Added[0].Note != "changed" || got.Size != 1 {
 		t.Errorf("%+v", got)
 	}
 	if got := f.edit(add("bob", "nobody")); got.Size != 1 || len(got.Added) != 0 {

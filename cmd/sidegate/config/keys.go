@@ -67,7 +67,7 @@ func storeKeys() []*Key {
 		{Path: "sync.poll_interval", kind: durationKind(time.Millisecond, time.Minute), Default: "100ms",
 			Doc: "How often the database is asked what changed. A change is enforced within about this time; each poll is one short statement."},
 		{Path: "sync.hints", kind: boolKind, Default: false,
-			Doc: "Tell the other processes after each write, at most 100 times a second, and poll at once when told. Polling stays the guarantee: losing every hint costs nothing but the wait for the next poll. Each process keeps one more connection, which a pooler in transaction mode does not carry. For up to about 20 processes; every listener makes NOTIFY dearer for all of them."},
+			Doc: "Tell the other processes after each write, at most 100 times a second, and poll at once when told. Polling stays the guarantee: losing every hint costs nothing but the wait for the next poll. Each process keeps one more connection, which a pooler in transaction mode does not carry. Good for some tens of processes: every hint reaches all of them, and each then polls."},
 		{Path: "sync.soft_bound", kind: durationKind(time.Millisecond, day), Default: "2s",
 			Doc: "From this age on an answer says how old it is (stale_ms). At least poll_interval."},
 		{Path: "sync.hard_bound", kind: durationKind(time.Millisecond, 30*day), Default: "5m",

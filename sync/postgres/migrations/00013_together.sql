@@ -207,7 +207,8 @@ begin
          and not exists (select from sidegate.block b
               where (b.app, b.kind, b.owner_hash, b.owner, b.target) = (in_app, kinds[i], hash, owners[i], targets[i]))
          and not exists (select from sidegate.block b
-              where (b.app, b.kind, b.owner_hash, b.owner) = (in_app, kinds[i], hash, owners[i]) and b.expires_at <= clock_timestamp())
+              where (b.app, b.kind, b.owner_hash, b.owner) = (in_app, kinds[i], hash, owners[i])
+                and b.expires_at <= clock_timestamp())
       returning o.* into head;
       is_new := not found;
       if is_new then
@@ -235,8 +236,11 @@ begin
       insert into sidegate.block as b (app, kind, owner, target, created_at, expires_at, note, source, actor, place)
         select m.app, m.kind, m.owner, m.targets[1], m.at, ends[m.i], nullif(notes[m.i], ''), sources[m.i], actors[m.i], 1
           from made m
-      returning b.app, b.kind, b.owner, b.target, b.expires_at),
-    change as (insert into sidegate.change select m.x, m.at, m.app, m.kind, m.owner, m.prev, m.version, m.size, m.digest, m.allowlist, m.op, m.targets, m.expires from made m),
+      returning b.app, b.kind, b.owner, b.target, b.created_at, b.expires_at, b.note, b.source, b.actor),
+    change as (
+      insert into sidegate.change (x, at, app, kind, owner, prev, version, size, digest, allowlist, op, targets, expires)
+        select m.x, m.at, m.app, m.kind, m.owner, m.prev, m.version, m.size, m.digest, m.allowlist, m.op, m.targets, m.expires
+          from made m),
     room as (
       insert into sidegate.room (app, a, b, id)
         select r.app, r.a, r.b, sidegate.room_id(r.app, r.a, r.b)
@@ -246,7 +250,8 @@ begin
     select count(*), json_agg(json_build_array(m.i, m.prev, m.version, m.size, m.digest, m.allowlist, sidegate.micros(m.at)))
       into stored, answer
       from entry e join made m on (e.app, e.kind, e.owner, e.target) = (m.app, m.kind, m.owner, m.targets[1])
-       and e.expires_at is not distinct from ends[m.i];
+       and (e.created_at, e.expires_at, e.note, e.source, e.actor) is not distinct from
+           (m.at, ends[m.i], nullif(notes[m.i], ''), sources[m.i], actors[m.i]);
     perform set_config('sidegate.kept', '', true);
     if stored <> cardinality(places) then
       raise exception using errcode = 'SG004', message = 'a trigger of sidegate.block changed what was to be stored';
@@ -256,7 +261,8 @@ begin
 end $$;
 -- +goose StatementEnd
 
-insert into sidegate.callable values ('add_each', 'sidegate_write'), ('books_are_open', 'sidegate_sql');
+insert into sidegate.callable values
+  ('add_each', 'sidegate_write'), ('books_are_open', 'sidegate_sql'), ('books_are_open', 'sidegate_read');
 select sidegate.grant_roles();
 
 update sidegate.meta set schema_version = 13;
