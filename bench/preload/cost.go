@@ -84,11 +84,7 @@ func openReader(ctx context.Context, db *seed.Database) (*reader, error) {
 // measure times reads of equal size, spread over the hash space.
 func (r *reader) measure(reads int, read func(i int) (entries int, err error)) (cost, error) {
 	var before, after runtime.MemStats
-	pids := backends(r.db)
-	database, err := load.CPU(pids...)
-	if err != nil {
-		return cost{}, err
-	}
+	database := databaseCPU(r.db)
 	own, err := load.CPU(os.Getpid())
 	if err != nil {
 		return cost{}, err
@@ -106,13 +102,13 @@ func (r *reader) measure(reads int, read func(i int) (entries int, err error)) (
 		sum += n
 	}
 	runtime.ReadMemStats(&after)
-	databaseAfter, err1 := load.CPU(pids...)
-	ownAfter, err2 := load.CPU(os.Getpid())
+	databaseAfter := databaseCPU(r.db)
+	ownAfter, err := load.CPU(os.Getpid())
 	n := time.Duration(reads)
 	return cost{
 		wall: time.Duration(median(walls)), own: (ownAfter - own) / n, database: (databaseAfter - database) / n,
 		allocated: float64(after.TotalAlloc-before.TotalAlloc) / float64(reads), entries: sum / reads,
-	}, errors.Join(err1, err2)
+	}, err
 }
 
 // readForm measures one form as it comes from the wire.

@@ -70,8 +70,18 @@ func copyAll(ctx context.Context, db *seed.Database) (out bare, err error) {
 	return out, err
 }
 
-// backends are the processes of a server that serve connections now, or keep
-// house.
+// databaseCPU is what the processes of a server that serve connections, or keep
+// house, have used since they were started.
+func databaseCPU(db *seed.Database) (sum time.Duration) {
+	for _, pid := range backends(db) {
+		used, err := load.CPU(pid)
+		if err == nil { // it may have ended, as who keeps house does now and then
+			sum += used
+		}
+	}
+	return sum
+}
+
 func backends(db *seed.Database) (pids []int) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well-formed
 	for _, path := range stats {

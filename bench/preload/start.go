@@ -60,10 +60,7 @@ func startOnce(ctx context.Context, env *study.Env, db *seed.Database) (out star
 	if err != nil {
 		return out, err
 	}
-	idle, err := load.CPU(backends(db)...)
-	if err != nil {
-		return out, err
-	}
+	idle := databaseCPU(db)
 	begun := time.Now()
 	p, err := load.StartProcess(exec.Command(env.Program, "serve", "--config", file, "--postgres-url", db.DSN))
 	if err != nil {
@@ -78,11 +75,7 @@ func startOnce(ctx context.Context, env *study.Env, db *seed.Database) (out star
 	if err != nil {
 		return out, err
 	}
-	busy, err := load.CPU(backends(db)...)
-	if err != nil {
-		return out, err
-	}
-	out.database = busy - idle
+	out.database = databaseCPU(db) - idle
 	if out.own, err = load.CPU(p.PID()); err != nil {
 		return out, err
 	}
