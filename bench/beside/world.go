@@ -106,7 +106,7 @@ func examine(ctx context.Context, address string, questions []question, requests
 			return err
 		}
 		body, err := io.ReadAll(resp.Body)
-		if err != nil {
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
 			return err
 		}
 		if word := yes(q); resp.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(word)) {
