@@ -11,11 +11,13 @@ import (
 	"syscall"
 
 	"github.com/sidegate/sidegate/bench/beside"
+	"github.com/sidegate/sidegate/bench/httpcheck"
 	"github.com/sidegate/sidegate/bench/study"
 )
 
 // studies is what there is to measure, in the order of the report.
 var studies = []study.Study{
+	httpcheck.Study,
 	beside.Study,
 }
 
