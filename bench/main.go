@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/sidegate/sidegate/bench/beside"
+	"github.com/sidegate/sidegate/bench/httpcheck"
 	"github.com/sidegate/sidegate/bench/inprocess"
 	"github.com/sidegate/sidegate/bench/memory"
 	"github.com/sidegate/sidegate/bench/preload"
@@ -22,6 +23,7 @@ import (
 
 // studies is what there is to measure, in the order of the report.
 var studies = []study.Study{
+	httpcheck.Study,
 	beside.Study,
 	inprocess.Study,
 	memory.Study,

@@ -267,11 +267,11 @@ func TestClientPrograms(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	script(`echo ready; while read ms; do echo "{\"operations\":$ms,\"elapsed_ns\":${ms}000000,\"p50_ns\":5,\"p99_ns\":6}"; done`)
+	script(`echo ready; while read ms; do echo "{\"operations\":$ms,\"elapsed_ns\":${ms}000000,\"p50_ns\":5,\"p99_ns\":6,\"cpu_ns\":7}"; done`)
 	w.program("good", self, client{kind: "k"})
 	for range 2 {
 		r, err := w.contestants[0].Drive(t.Context(), 20*time.Millisecond)
-		if err != nil || r != (load.Round{Operations: 20, Elapsed: 20 * time.Millisecond, P50: 5, P99: 6}) {
+		if err != nil || r != (load.Round{Operations: 20, Elapsed: 20 * time.Millisecond, P50: 5, P99: 6, Client: 7}) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	}
@@ -301,7 +301,7 @@ func TestListsOfOPA(t *testing.T) {
 func TestAbsentPeersAreRows(t *testing.T) {
 	w := &world{env: &study.Env{}, shape: small, absent: map[string]string{}}
 	m := load.Results{}
-	for _, name := range []string{floor, ownOneWay, ownTwoWay, ownDeep} {
+	for _, name := range []string{floor, floorDeep, ownOneWay, ownTwoWay, ownDeep} {
 		w.contestants = append(w.contestants, load.Contestant{Name: name})
 		m[name] = []load.Round{{Operations: 10, Elapsed: time.Second, CPU: time.Second, P50: 1, P99: 2}}
 	}

@@ -8,9 +8,11 @@
 //
 // What a server costs is its CPU time for one operation, asked over bare sockets
 // by a client that costs the same for all. What a chat server sees is a rate, and
-// there the library is a part of the price: sidegate is asked with fasthttp's
-// client, Redis with go-redis and rueidis, in a program of the module bench/peers.
-// Both are shown, and for Redis the bare sockets as well.
+// there the library is a part of the price. The targets hold sidegate over bare
+// sockets to Redis by go-redis, which flatters whoever is asked over bare sockets;
+// beside them stand, without a bound, the same by a library each (sidegate by
+// fasthttp's client), both over bare sockets, and the CPU time of both sides
+// together, which unlike a rate is the same on a machine that has other work.
 //
 // # What favours whom
 //

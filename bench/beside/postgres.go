@@ -83,7 +83,7 @@ func (c *postgresCaller) Do() (int, error) {
 		return 0, err
 	}
 	if there != q.blocked {
-		return 0, fmt.Errorf("Postgres answered %v about %s and %s", there, q.recipient, q.sender)
+		return 0, fmt.Errorf("asked about %s and %s, Postgres answered %v", q.recipient, q.sender, there)
 	}
 	return 1, nil
 }

@@ -75,6 +75,7 @@ func (d *driver) drive(_ context.Context, length time.Duration) (load.Round, err
 		Elapsed    time.Duration `json:"elapsed_ns"`
 		P50        time.Duration `json:"p50_ns"`
 		P99        time.Duration `json:"p99_ns"`
+		CPU        time.Duration `json:"cpu_ns"`
 	}
 	if _, err := fmt.Fprintln(d.orders, length.Milliseconds()); err != nil {
 		return load.Round{}, err
@@ -82,7 +83,7 @@ func (d *driver) drive(_ context.Context, length time.Duration) (load.Round, err
 	if err := d.await("{", &found); err != nil {
 		return load.Round{}, err
 	}
-	return load.Round{Operations: found.Operations, Elapsed: found.Elapsed, P50: found.P50, P99: found.P99}, nil
+	return load.Round{Operations: found.Operations, Elapsed: found.Elapsed, P50: found.P50, P99: found.P99, Client: found.CPU}, nil
 }
 
 // await reads a line that begins as it should.

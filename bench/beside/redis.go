@@ -138,7 +138,7 @@ func (c *redisCaller) Do() (int, error) {
 		return 0, err
 	}
 	if !bytes.Equal(got, e.want) {
-		return 0, fmt.Errorf("Redis answered %q to %q, and %q is right", got, e.send, e.want)
+		return 0, fmt.Errorf("asked %q, Redis answered %q, and %q is right", e.send, got, e.want)
 	}
 	return e.operations, nil
 }

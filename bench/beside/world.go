@@ -84,10 +84,10 @@ func freePort() (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// examined is how many answers of a server are looked at before it is measured.
-const examined = 200
+// sample is some of the questions, for examine.
+func sample(questions []question) []question { return questions[:min(200, len(questions))] }
 
-// examine asks some of the questions and compares the answers with the right ones:
+// examine asks questions, the first of the requests, and compares the answers with the right ones:
 // over bare sockets nobody has the time to. A body that says yes holds word.
 func examine(ctx context.Context, address string, questions []question, requests [][]byte, yes func(question) (word string)) error {
 	var dialer net.Dialer
@@ -97,7 +97,7 @@ func examine(ctx context.Context, address string, questions []question, requests
 	}
 	defer conn.Close()
 	in := bufio.NewReader(conn)
-	for i, q := range questions[:min(examined, len(questions))] {
+	for i, q := range questions {
 		if _, err := conn.Write(requests[i]); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func examine(ctx context.Context, address string, questions []question, requests
 			return err
 		}
 		body, err := io.ReadAll(resp.Body)
-		if err != nil {
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
 			return err
 		}
 		if word := yes(q); resp.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(word)) {

@@ -109,15 +109,15 @@ func rows(m load.Results) []study.Row {
 			Unit: "× no-op", AtLeast: study.AtLeast(0.93),
 		}.Ratio(rate(ownOneWay), rate(floorTCP)),
 		study.Row{
-			ID: "http-check-two-way-cpu", What: "HTTP check, two way: server CPU for a request beside a fasthttp no-op",
+			ID: "http-two-way-cpu", What: "HTTP check, two way: server CPU for a request beside a fasthttp no-op",
 			Unit: "× no-op", AtMost: study.AtMost(1.15),
 		}.Ratio(cpu(ownTwoWay), cpu(floorTCP)),
 		study.Row{
-			ID: "http-check-unix-rate", What: "HTTP check over a Unix socket: rate beside our own over TCP",
+			ID: "unix-rate", What: "HTTP check over a Unix socket: rate beside our own over TCP",
 			Unit: "× TCP", AtLeast: study.AtLeast(1.25),
 		}.Ratio(rate(ownUnix), rate(ownOneWay)),
 		{
-			ID: "http-check-pipelined-cpu", What: "HTTP check, pipelined 16 deep: server CPU for a request",
+			ID: "pipelined-cpu", What: "HTTP check, pipelined 16 deep: server CPU for a request",
 			Unit: "µs", AtMost: study.AtMost(2.1), Values: load.Of(m[ownDeep], microseconds),
 		},
 	}

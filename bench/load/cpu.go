@@ -41,6 +41,15 @@ func CPU(pids ...int) (time.Duration, error) {
 	return total, nil
 }
 
+// ownCPU returns what this process has used, 0 where that cannot be read.
+func ownCPU() time.Duration {
+	used, err := CPU(os.Getpid())
+	if err != nil {
+		return 0
+	}
+	return used
+}
+
 // onCPU reads the first of the three figures of a schedstat.
 func onCPU(schedstat string) (time.Duration, error) {
 	text, err := os.ReadFile(schedstat)

@@ -16,7 +16,7 @@ func TestDrive(t *testing.T) {
 		Name: "driven", PIDs: func() []int { return []int{os.Getpid()} },
 		Drive: func(_ context.Context, length time.Duration) (Round, error) {
 			driven = append(driven, length)
-			return Round{Operations: 7, Elapsed: length, P50: 3, CPU: time.Hour}, nil
+			return Round{Operations: 7, Elapsed: length, P50: 3, Client: 5, CPU: time.Hour}, nil
 		},
 	}
 	plan := Plan{Rounds: 2, Each: 10 * time.Millisecond, Warmup: time.Millisecond}
@@ -27,8 +27,13 @@ func TestDrive(t *testing.T) {
 	if len(results["asked"]) != 2 || len(results["driven"]) != 2 || len(driven) != 3 || driven[0] != plan.Warmup || driven[2] != plan.Each {
 		t.Errorf("%v driven for %v", results, driven)
 	}
+	for _, r := range results["asked"] {
+		if r.Client <= 0 || r.WorkPerOperation() <= r.CPUPerOperation() {
+			t.Errorf("what the client used is not counted: %+v", r)
+		}
+	}
 	for _, r := range results["driven"] {
-		if r.Operations != 7 || r.P50 != 3 || r.Elapsed != plan.Each || r.CPU >= time.Hour {
+		if r.Operations != 7 || r.P50 != 3 || r.Client != 5 || r.Elapsed != plan.Each || r.CPU >= time.Hour {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -31,6 +31,7 @@ func (e *entrant) round(ctx context.Context, length time.Duration) (Round, error
 	if err != nil {
 		return Round{}, err
 	}
+	asked := ownCPU()
 	begun := time.Now()
 	var asking sync.WaitGroup
 	failed := make(chan struct{}, len(e.callers))
@@ -56,7 +57,7 @@ func (e *entrant) round(ctx context.Context, length time.Duration) (Round, error
 		return Round{}, err
 	}
 	r, err := sum(shares)
-	r.Elapsed, r.CPU = elapsed, after-before
+	r.Elapsed, r.CPU, r.Client = elapsed, after-before, ownCPU()-asked
 	return r, err
 }
 

@@ -28,7 +28,7 @@ type Contestant struct {
 	Open func(ctx context.Context) ([]Caller, error)
 	// Drive, if set, lets another program ask for a round instead, as a client
 	// whose library is a part of what is measured: Open is not called. Of what it
-	// returns Operations, Elapsed, P50 and P99 are taken.
+	// returns all but CPU is taken.
 	Drive func(ctx context.Context, length time.Duration) (Round, error)
 	// PIDs are the processes whose CPU time is the server's; none means that it
 	// is not read.
@@ -47,6 +47,7 @@ type Round struct {
 	Operations int
 	Elapsed    time.Duration
 	CPU        time.Duration // of the server, user and kernel; 0 if not read
+	Client     time.Duration // of CPU, of the program that asked
 	P50, P99   time.Duration // of an exchange, from a sample
 }
 
@@ -55,6 +56,11 @@ func (r Round) Rate() float64 { return float64(r.Operations) / r.Elapsed.Seconds
 
 // CPUPerOperation returns the server's CPU time for one operation in nanoseconds.
 func (r Round) CPUPerOperation() float64 { return float64(r.CPU) / float64(r.Operations) }
+
+// WorkPerOperation returns the CPU time of both sides for one operation in
+// nanoseconds: what a machine that does nothing else divides its cores by, and
+// unlike a rate the same on a machine that does.
+func (r Round) WorkPerOperation() float64 { return float64(r.CPU+r.Client) / float64(r.Operations) }
 
 // Median50 returns the median time of an exchange in microseconds.
 func (r Round) Median50() float64 { return float64(r.P50) / float64(time.Microsecond) }

@@ -152,7 +152,7 @@ func TestBoundsAreThoseOfTheTargets(t *testing.T) {
 		"looser":               {study.Row{ID: "pipelined-cpu", Unit: "µs", AtMost: study.AtMost(2.2), Values: []float64{1}}, 1},
 		"none":                 {study.Row{ID: "pipelined-cpu", Unit: "µs", Values: []float64{1}}, 1},
 		"on the other side":    {study.Row{ID: "pipelined-cpu", Unit: "µs", AtLeast: study.AtLeast(2.1), Values: []float64{3}}, 1},
-		"nothing at all":       {study.Row{ID: "bytes-idle", Unit: "bytes", AtMost: study.AtMost(0), Values: []float64{0}}, 0},
+		"nothing at all":       {study.Row{ID: "changes-stale", Unit: "answers", AtMost: study.AtMost(0), Values: []float64{0}}, 0},
 		"set by its study":     {study.Row{ID: "growth-memory", Unit: "×", AtMost: study.AtMost(1.1), Values: []float64{1}}, 0},
 		"a row without target": {study.Row{ID: "whatever", Unit: "×", AtMost: study.AtMost(9), Values: []float64{1}}, 0},
 	} {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -55,6 +56,7 @@ type found struct {
 	Elapsed    int64 `json:"elapsed_ns"`
 	P50        int64 `json:"p50_ns"`
 	P99        int64 `json:"p99_ns"`
+	CPU        int64 `json:"cpu_ns"` // of this program, user and kernel
 }
 
 // rounds lets askers ask for a while, again and again. Each goes on where it was.
@@ -83,6 +85,7 @@ func (r *rounds) run(ctx context.Context, length time.Duration) (found, error) {
 	counts := make([]int, len(r.askers))
 	errs := make([]error, len(r.askers))
 	failed := make(chan struct{}, len(r.askers))
+	before := used()
 	begun := time.Now()
 	for i, ask := range r.askers {
 		asking.Go(func() {
@@ -111,7 +114,7 @@ func (r *rounds) run(ctx context.Context, length time.Duration) (found, error) {
 	}
 	over.Store(true)
 	asking.Wait()
-	out := found{Elapsed: int64(time.Since(begun))}
+	out := found{Elapsed: int64(time.Since(begun)), CPU: int64(used() - before)}
 	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
 		return out, err
 	}
@@ -122,6 +125,15 @@ func (r *rounds) run(ctx context.Context, length time.Duration) (found, error) {
 	}
 	out.P50, out.P99 = int64(all[len(all)/2]), int64(all[len(all)*99/100])
 	return out, nil
+}
+
+// used returns the CPU time that this program has used.
+func used() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // draw returns the next question of one asker.
