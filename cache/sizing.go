@@ -12,10 +12,10 @@ import (
 const (
 	// pageLists is the most lists that a page is planned for: about so many, if
 	// everything fits and they are short.
-	pageLists = 64
+	pageLists = 128
 	// copyGoal and readGoal are the bytes to copy and to read from which more
 	// lists in a page hardly make an entry cheaper, but each change or miss dearer.
-	copyGoal = 8 << 10
+	copyGoal = 16 << 10
 	readGoal = 64 << 10
 	// pageCost is what a page costs beside its lists.
 	pageCost = pageBytes + ristrettoBytes
