@@ -35,7 +35,7 @@
 //	   owner proves nothing about the others.
 //	D6 When the accountant is idle, what is reachable is accounted for, and the
 //	   other way round. At any moment what is reachable and not accounted for is
-//	   at most a twentieth of the budget, and the growth by changes of one batch.
+//	   at most a tenth of the budget, and what pages that were read again grew by.
 //
 // # Start and stop
 //

@@ -247,7 +247,7 @@ func TestADirectoryGrowsWithItsLists(t *testing.T) {
 		follow(c, db) // an empty database
 		synctest.Wait()
 		before := c.Stats().Slots
-		owners := fill(db, 6000)
+		owners := fill(db, 9000)
 		c.Apply(c.Epoch(), db.identity, db.log)
 		time.Sleep(growthTick + time.Second)
 		synctest.Wait()

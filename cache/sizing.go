@@ -12,10 +12,10 @@ import (
 const (
 	// pageLists is the most lists that a page is planned for: about so many, if
 	// everything fits and they are short.
-	pageLists = 64
+	pageLists = 128
 	// copyGoal and readGoal are the bytes to copy and to read from which more
 	// lists in a page hardly make an entry cheaper, but each change or miss dearer.
-	copyGoal = 8 << 10
+	copyGoal = 16 << 10
 	readGoal = 64 << 10
 	// pageCost is what a page costs beside its lists.
 	pageCost = pageBytes + ristrettoBytes
@@ -63,13 +63,13 @@ func (d demand) roomy() int64 {
 }
 
 // tight is how many lists a page should hold if only a share of everything does:
-// as many as make the pages' own cost a sixth of what is missing. With less, pages
+// as many as make the pages' own cost an eighth of what is missing. With less, pages
 // crowd out lists; with more, lists that nobody asks for do. This is near the best
 // for requests that are drawn by Zipf's law, and the best is flat: see DESIGN.md.
 // A little more than the best is chosen, because few pages are told apart sooner.
 func (d demand) tight(share float64) int64 {
 	share = min(max(share, 0.01), 0.99)
-	per := 6 * float64(pageCost) / float64(d.each()) * share / (1 - share)
+	per := 8 * float64(pageCost) / float64(d.each()) * share / (1 - share)
 	return min(max(int64(per), 1), d.roomy())
 }
 

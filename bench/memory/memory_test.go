@@ -103,7 +103,7 @@ func TestQuestionsAreCounted(t *testing.T) {
 func TestChangesAreApplied(t *testing.T) {
 	shape := seed.Shape{Lists: 2000, Entries: 10, Idle: 100}
 	f, err := measure[toChange, changed](context.Background(), "memory-changes", toChange{Shape: shape, Budget: plenty(shape), Second: 2000, For: 300 * time.Millisecond})
-	if err != nil || f.Applied == 0 || f.CPU <= 0 || f.Collecting < 0 || f.Collecting > 1 {
+	if err != nil || f.Applied == 0 || f.CPU <= 0 {
 		t.Errorf("%+v, %v", f, err)
 	}
 	l := newLists(shape)

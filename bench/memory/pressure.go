@@ -43,10 +43,10 @@ func pressure(ctx context.Context, env *study.Env, out *study.Result) error {
 	})
 	out.Tables = append(out.Tables, study.Table{
 		Title: fmt.Sprintf("A budget of %s, %s of lists, Zipf (1.01) for %v", mib(budget), mib(int64(shape.Lists)*115), last),
-		Head:  []string{"most in RAM", "without the study's own data", "heap", "the cache says", "questions", "hits", "evictions", "read and not kept", "CPU spent on garbage"},
+		Head:  []string{"most in RAM", "without the study's own data", "heap", "the cache says", "questions", "hits", "evictions", "read and not kept", "collections"},
 		Cells: [][]string{{
 			mib(f.Most), mib(process), mib(f.Heap), mib(f.Stats.Bytes), fmt.Sprint(f.Questions), share(float64(f.Hits), float64(f.Questions)),
-			fmt.Sprint(f.Evictions), fmt.Sprint(f.Unpublished), share(f.Collecting, 1),
+			fmt.Sprint(f.Evictions), fmt.Sprint(f.Unpublished), fmt.Sprint(f.Collections),
 		}},
 	})
 	return nil

@@ -37,7 +37,8 @@ func mib[N int64 | float64](n N) string { return fmt.Sprintf("%.1f MiB", float64
 // share is a part as text.
 func share(part, whole float64) string { return fmt.Sprintf("%.3f", part/whole) }
 
-// plenty is a budget into which all lists of a shape fit.
+// plenty is a budget into which all lists of a shape fit, as a deployer would size
+// it: with some room for lists that grow.
 func plenty(s seed.Shape) int64 {
-	return 32<<20 + int64(s.Lists)*64 + int64(s.Lists)*int64(s.Entries)*11
+	return 4<<20 + int64(s.Lists)*45 + int64(s.Lists)*int64(s.Entries)*10
 }

@@ -49,7 +49,7 @@ type asked struct {
 	Passes          int
 	Evictions       float64
 	Unpublished     float64
-	Collecting      float64 // share of the CPU time that went into collecting garbage
+	Collections     uint32
 	Stats           cache.Stats
 }
 
@@ -87,7 +87,7 @@ func ask(ctx context.Context, task toAsk) (out asked, err error) {
 			out.Passes++
 		}
 		after, failed := spent()
-		out.Collecting = (after.collecting - before.collecting).Seconds() / (after.cpu - before.cpu).Seconds()
+		out.Collections = after.collections - before.collections - 1 // the one that spent makes
 		enough()
 		err = errors.Join(err, failed, <-most)
 		out.Heap, out.Stats = heap()-out.Own, c.Stats()
