@@ -141,24 +141,24 @@ func turns(ctx context.Context, env *study.Env, length time.Duration, field []co
 
 func (f *figures) round(c contestant, length time.Duration) error {
 	runtime.GC()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	begun := time.Now()
 	used, err := load.CPU(os.Getpid())
 	if err != nil {
 		return err
 	}
+	var before, after runtime.MemStats // within, for reading the CPU time allocates
+	runtime.ReadMemStats(&before)
+	begun := time.Now()
 	asked := 0
 	for time.Since(begun) < length {
 		n, _ := c.ask(asked)
 		asked += n
 	}
 	took := time.Since(begun)
+	runtime.ReadMemStats(&after)
 	now, err := load.CPU(os.Getpid())
 	if err != nil {
 		return err
 	}
-	runtime.ReadMemStats(&after)
 	f.cpu = append(f.cpu, float64(now-used)/float64(asked))
 	f.rate = append(f.rate, float64(asked)/took.Seconds())
 	f.allocs = append(f.allocs, float64(after.Mallocs-before.Mallocs)/float64(asked))
