@@ -21,6 +21,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
+	limitMemory(cfg.Cache.MaxBytes)
 	s, err := buildSidegate(ctx, cfg, log, open{api: cfg.Insecure && allLocal(cfg.API.Listen)})
 	if err != nil {
 		return err
