@@ -13,11 +13,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidegate/sidegate/bench/httpcheck"
 	"github.com/sidegate/sidegate/bench/study"
 )
 
 // studies is what there is to measure, in the order of the report.
-var studies = []study.Study{}
+var studies = []study.Study{
+	httpcheck.Study,
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
