@@ -170,8 +170,9 @@ type Line struct {
 
 // Bar is one value with the range of the middle half of its rounds.
 type Bar struct {
-	Name      string  `json:"name"`
-	Value     float64 `json:"value"`
-	Low, High float64 `json:"-"`
-	Own       bool    `json:"own,omitempty"` // it is sidegate's, and drawn so
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Low   float64 `json:"low,omitempty"`
+	High  float64 `json:"high,omitempty"`
+	Own   bool    `json:"own,omitempty"` // it is sidegate's, and drawn so
 }
