@@ -73,10 +73,10 @@ func Turns(ctx context.Context, plan Plan, contestants ...Contestant) (results R
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", c.Name, err)
 		}
-		entered = append(entered, &entrant{Contestant: c, callers: callers})
-	}
-	if plan.Warmup > 0 {
-		for _, e := range entered {
+		e := &entrant{Contestant: c, callers: callers}
+		entered = append(entered, e)
+		// At once: servers close connections that have been opened and are not used.
+		if plan.Warmup > 0 {
 			if _, err := e.round(ctx, plan.Warmup); err != nil {
 				return nil, fmt.Errorf("warm up %s: %w", e.Name, err)
 			}
