@@ -36,7 +36,11 @@ const readSize = 16 << 10
 
 // OpenHTTP connects. Every answer must be a 200 with a Content-Length.
 func OpenHTTP(ctx context.Context, opts HTTPOptions) (*HTTPCaller, error) {
-	if len(opts.Requests) == 0 {
+	return openHTTP(ctx, opts, Bundles(opts.Requests, max(opts.Depth, 1)))
+}
+
+func openHTTP(ctx context.Context, opts HTTPOptions, bundles [][]byte) (*HTTPCaller, error) {
+	if len(bundles) == 0 {
 		return nil, errors.New("no request to send")
 	}
 	var dialer net.Dialer
@@ -46,7 +50,7 @@ func OpenHTTP(ctx context.Context, opts HTTPOptions) (*HTTPCaller, error) {
 	}
 	depth := max(opts.Depth, 1)
 	return &HTTPCaller{
-		conn: conn, depth: depth, requests: Bundles(opts.Requests, depth),
+		conn: conn, depth: depth, requests: bundles,
 		next: opts.First / depth, buf: make([]byte, readSize),
 	}, nil
 }
@@ -66,9 +70,10 @@ func Bundles(requests [][]byte, depth int) [][]byte {
 // OpenHTTPs opens callers that begin at different places among the requests.
 func OpenHTTPs(ctx context.Context, callers int, opts HTTPOptions) ([]Caller, error) {
 	out := make([]Caller, 0, callers)
+	bundles := Bundles(opts.Requests, max(opts.Depth, 1)) // one copy for all
 	for i := range callers {
 		opts.First = i * len(opts.Requests) / callers
-		c, err := OpenHTTP(ctx, opts)
+		c, err := openHTTP(ctx, opts, bundles)
 		if err != nil {
 			for _, open := range out {
 				err = errors.Join(err, open.Close())

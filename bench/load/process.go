@@ -43,7 +43,7 @@ func (p *Process) PIDs() []int { return []int{p.PID()} }
 // Output returns the last that the process has printed, up to 64 kB.
 func (p *Process) Output() string { return p.out.String() }
 
-const lookEvery = 10 * time.Millisecond
+const lookEvery = 100 * time.Millisecond
 
 // Await returns when ready returns nil, or with an error when the process or ctx
 // has ended first.

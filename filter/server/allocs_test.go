@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"github.com/sidegate/sidegate/filter"
@@ -112,20 +113,44 @@ func TestHitAllocatesNothing(t *testing.T) {
 			request("GET", "/v1/can-deliver?%73ender=a%2Fb+c%2B%C3%BC%3F%23%26%3D%25&recipient=bob&room_type=gr%6Fup&room=r1&app=default&notify_blocked=0&verify=1&origin=server", ""),
 			`{"deliver":true,"notify":false,"action":"deliver","reason":"recipient_blocked_sender"}`, Options{}, nil,
 		},
+		{"two-way, blocked", request("GET", "/v1/can-deliver?app=acme&sender=bob&recipient=alice&room_type=direct", ""), `"reason":"sender_blocked_recipient"`, Options{}, nil},
 		{"two-way", request("GET", "/v1/can-deliver?app=acme&sender=x&recipient=y&room_type=direct", ""), delivered, Options{}, nil},
 		{"status only", request("GET", goodTarget+"&status=1", ""), "HTTP/1.1 403 Forbidden", Options{}, nil},
 		{"with a token", request("GET", goodTarget, "", "Authorization", "Bearer all"), dropped, Options{Auth: tokens()}, nil},
 		{"stale", request("GET", goodTarget, ""), `,"stale_ms":`, Options{}, []func(*filter.Options){stale}},
 		{"as JSON", request("POST", "/v1/can-deliver", `{"sender":"al\u0069ce","recipient":"bob","room_type":"direct","verify":true}`), dropped, Options{}, nil},
 	} {
-		steps := serveSteps(t, newCheckListener(t, blockedWorld(t, c.change...), c.opts))
-		raw := []byte(c.raw)
-		if got := steps.step(raw); !bytes.Contains(got, []byte(c.want)) {
-			t.Errorf("%s: %s", c.name, got)
-			continue
+		// Metrics are on, as they are in the program, and both ways of reading a
+		// request are measured.
+		c.change = append(c.change, func(o *filter.Options) { o.Metrics = filter.NewMetrics(prometheus.NewRegistry()) })
+		for by, l := range map[string]*Listener{
+			"quick":    newCheckListener(t, blockedWorld(t, c.change...), c.opts),
+			"fasthttp": slow(newCheckListener(t, blockedWorld(t, c.change...), c.opts)),
+		} {
+			steps := serveSteps(t, l)
+			raw := []byte(c.raw)
+			if got := steps.step(raw); !bytes.Contains(got, []byte(c.want)) {
+				t.Errorf("%s, by %s: %s", c.name, by, got)
+				continue
+			}
+			if n := testing.AllocsPerRun(2000, func() { steps.step(raw) }); n != 0 {
+				t.Errorf("%s, by %s: %v allocations for one request, want none", c.name, by, n)
+			}
 		}
-		if n := testing.AllocsPerRun(2000, func() { steps.step(raw) }); n != 0 {
-			t.Errorf("%s: %v allocations for one request, want none", c.name, n)
+	}
+}
+
+// TestNobodyWaitsForALock: a connection that has been accepted is answered while
+// somebody holds the lock of the listener for as long as they like.
+func TestNobodyWaitsForALock(t *testing.T) {
+	l := newCheckListener(t, blockedWorld(t), Options{})
+	steps := serveSteps(t, l)
+	steps.step([]byte(request("GET", goodTarget, "")))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for range 100 {
+		if got := steps.step([]byte(request("GET", goodTarget, ""))); !bytes.Contains(got, []byte(dropped)) {
+			t.Fatalf("%s", got)
 		}
 	}
 }

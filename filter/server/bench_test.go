@@ -3,6 +3,7 @@ package server
 import (
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,27 @@ func BenchmarkServer(b *testing.B) {
 	})
 }
 
+func BenchmarkSplitPlain(b *testing.B) {
+	raw := []byte(request("GET", goodTarget, "", "User-Agent", "chat/1.0", "Accept", "*/*"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if r := splitPlain(raw); r.size != len(raw) {
+			b.Fatal("not plain")
+		}
+	}
+}
+
+func BenchmarkParsePlain(b *testing.B) {
+	query := []byte("sender=alice&recipient=bob&room_type=direct")
+	b.ReportAllocs()
+	for b.Loop() {
+		var q question
+		if !q.parsePlain(query) {
+			b.Fatal("not plain")
+		}
+	}
+}
+
 func BenchmarkParseQuery(b *testing.B) {
 	query := []byte("sender=alice&recipient=bob&room_type=direct")
 	b.ReportAllocs()
@@ -95,6 +117,38 @@ func BenchmarkParseQuery(b *testing.B) {
 		var q question
 		if err := q.parseQuery(query); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkConnections reports what a connection takes of the heap and of stacks
+// once it has been answered and is idle, client side included.
+func BenchmarkConnections(b *testing.B) {
+	const connections = 512
+	r := runCheck(b, blockedWorld(b), Options{})
+	raw := []byte(request("GET", goodTarget, ""))
+	used := func() float64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc + m.StackInuse)
+	}
+	for b.Loop() {
+		before := used()
+		var open []net.Conn
+		for range connections {
+			nc := r.dial()
+			if _, err := nc.Write(raw); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := io.ReadAtLeast(nc, make([]byte, 512), 100); err != nil {
+				b.Fatal(err)
+			}
+			open = append(open, nc)
+		}
+		b.ReportMetric((used()-before)/connections, "B/connection")
+		for _, nc := range open {
+			nc.Close()
 		}
 	}
 }
