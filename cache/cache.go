@@ -163,6 +163,7 @@ func (d *Directory) Find(owner string) (View, bool) {
 	if now == nil {
 		return View{}, false
 	}
+	asOf := now.asOf.Load() // before the page: see View.asOf
 	hash := HashOwner(owner, now.identity.Salt)
 	p := d.shardOf(hash).table.Load().at(hash).Load()
 	dice := rand.Uint32()
@@ -176,7 +177,7 @@ func (d *Directory) Find(owner string) (View, bool) {
 	if dice%sampleHits == 0 {
 		c.acct.touch(p.key)
 	}
-	return View{dir: d, pg: p, rec: p.find(hash, checkOf(owner))}, true
+	return View{dir: d, pg: p, rec: p.find(hash, checkOf(owner)), asOf: now.proved(p, asOf)}, true
 }
 
 func (d *Directory) bitsAt(hash uint64) uint8 { return d.shardOf(hash).table.Load().bits }
