@@ -152,6 +152,32 @@ func TestAnotherSaltDropsThePages(t *testing.T) {
 	}
 }
 
+// TestAViewStaysAsOldAsItIs: what the feed reaches after a list was looked at is not
+// in that list, and does not make it younger.
+func TestAViewStaysAsOldAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := newSimDB()
+		c := loadedPage(t, db)
+		found, ok := c.Directory("a", KindBlock).Find("bob")
+		all := []Lookup{{Directory: c.Directory("a", KindBlock), Owner: "bob"}}
+		c.FindAll(all)
+		loaded := mustLoad(t, c, "bob")
+		time.Sleep(time.Second)
+		c.Apply(c.Epoch(), db.identity, []Change{db.write(blockKey("bob"), OpAdd, Entry{Target: "carol"})})
+		c.Fresh(c.Now())
+		for how, v := range map[string]View{"found": found, "found with others": all[0].View, "loaded": loaded} {
+			if !ok || v.Contains("carol") || v.Age(c.Now()) != time.Second {
+				t.Errorf("%s: age %v, and lists the new entry: %v", how, v.Age(c.Now()), v.Contains("carol"))
+			}
+		}
+		db.identity.Started++
+		follow(c, db)
+		if age := found.Age(c.Now()); age != time.Second {
+			t.Errorf("age %v since following started over", age)
+		}
+	})
+}
+
 func TestAgeIsThatOfTheFeedOrOfTheRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := newSimDB()

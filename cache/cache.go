@@ -166,6 +166,7 @@ func (d *Directory) Find(owner string) (View, bool) {
 	if now == nil {
 		return View{}, false
 	}
+	asOf := now.asOf.Load() // before the page: see View.asOf
 	hash := HashOwner(owner, now.identity.Salt)
 	p := d.shardOf(hash).table.Load().at(hash).Load()
 	// A page of another salt files the owner elsewhere: it cannot be asked.
@@ -174,7 +175,7 @@ func (d *Directory) Find(owner string) (View, bool) {
 		c.acct.touch(d.keyOf(hash))
 		return View{}, false
 	}
-	v := View{cache: c, pg: p, nth: p.findOwner(hash, owner) + 1}
+	v := View{cache: c, pg: p, nth: p.findOwner(hash, owner) + 1, asOf: now.proved(p, asOf)}
 	if n := c.reads.add(1, 0); sampled(n) && c.acct.full.Load() {
 		c.acct.touch(p.key)
 	}

@@ -66,6 +66,7 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 		if now == nil {
 			return View{}, fmt.Errorf("%w: %w", ErrUnavailable, errNoServer)
 		}
+		asOf := now.asOf.Load() // before the page: see View.asOf
 		hash := HashOwner(owner, now.identity.Salt)
 		if try == 0 && need.Force {
 			since = d.registered(hash)
@@ -73,7 +74,7 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 		p, f, lead := d.begin(now, hash, check, need)
 		switch {
 		case p != nil:
-			return View{cache: d.cache, pg: p, nth: p.find(hash, check) + 1}, nil
+			return View{cache: d.cache, pg: p, nth: p.find(hash, check) + 1, asOf: now.proved(p, asOf)}, nil
 		case lead:
 			d.cache.asked.Add(1)
 			f.run(d.cache)
@@ -95,7 +96,7 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 		}
 		p = f.pageOf(hash)
 		if p.salt == now.identity.Salt && p.versionOf(hash, check) >= need.Version {
-			return View{cache: d.cache, pg: p, nth: p.find(hash, check) + 1}, nil
+			return View{cache: d.cache, pg: p, nth: p.find(hash, check) + 1, asOf: now.proved(p, asOf)}, nil
 		}
 		if lead {
 			break

@@ -37,13 +37,15 @@ func (c *Cache) FindAll(lookups []Lookup) {
 	}
 	for len(lookups) > 0 {
 		n := min(lookupBlock, len(lookups))
-		c.findBlock(lookups[:n], now.identity.Salt)
+		c.findBlock(lookups[:n], now)
 		lookups = lookups[n:]
 	}
 }
 
 // findBlock takes each step of a lookup for all of a block before the next step.
-func (c *Cache) findBlock(block []Lookup, salt int64) {
+func (c *Cache) findBlock(block []Lookup, now *feed) {
+	asOf := now.asOf.Load() // before the pages: see View.asOf
+	salt := now.identity.Salt
 	var hashes [lookupBlock]uint64
 	var slots [lookupBlock]*slot
 	for i := range block {
@@ -70,7 +72,8 @@ func (c *Cache) findBlock(block []Lookup, salt int64) {
 		if !l.Found {
 			continue
 		}
-		l.View.nth = l.View.pg.findOwner(hashes[i], l.Owner) + 1
+		p := l.View.pg
+		l.View.nth, l.View.asOf = p.findOwner(hashes[i], l.Owner)+1, now.proved(p, asOf)
 	}
 	for i := range block {
 		if v := block[i].View; v.nth > 0 {

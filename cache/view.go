@@ -40,6 +40,10 @@ type View struct {
 	cache *Cache
 	pg    *page
 	nth   int // list of the page, from 1 on; 0: the owner has none
+	// asOf is an Instant: every change committed before it is in the page. How
+	// far the feed has come is looked at before the page is; afterwards it may
+	// have gone on, past changes that made another page of this one.
+	asOf int64
 }
 
 // Contains reports whether the target is on the list now. An entry is gone the
@@ -86,12 +90,20 @@ func (v View) Current() bool { return v.pg.epoch == v.cache.epochNow() }
 // committed that long before now is in it. It is measured on one monotonic
 // clock, whatever clocks other machines have.
 func (v View) Age(now Instant) time.Duration {
-	asOf := v.pg.readAt
-	for f := v.cache.feed.Load(); f != nil; f = f.older.Load() {
-		if f.epoch == v.pg.epoch {
-			asOf = max(asOf, f.asOf.Load())
-			break
+	return max(0, time.Duration(int64(now)-v.asOf))
+}
+
+// proved returns the Instant up to which a page is known to hold every change. The
+// page was looked at after f and after asOf, which f had reached by then. Epochs
+// before f reach no further any more.
+func (f *feed) proved(p *page, asOf int64) int64 {
+	if p.epoch == f.epoch {
+		return max(p.readAt, asOf)
+	}
+	for older := f.older.Load(); older != nil; older = older.older.Load() {
+		if older.epoch == p.epoch {
+			return max(p.readAt, older.asOf.Load())
 		}
 	}
-	return max(0, time.Duration(int64(now)-asOf))
+	return p.readAt
 }

@@ -192,9 +192,9 @@ func TestRunKeepsThePace(t *testing.T) {
 		go func() { done <- w.Run(ctx) }()
 		for _, perSecond := range []int{0, 100, 1000, 0} {
 			w.Pace(ctx, perSecond)
-			before := w.xid
+			before := nextOf(w)
 			time.Sleep(10 * time.Second)
-			if n := int(w.xid - before); n < 10*perSecond*99/100 || n > 10*perSecond {
+			if n := int(nextOf(w) - before); n < 10*perSecond*99/100 || n > 10*perSecond {
 				t.Errorf("%d changes in 10 s at %d/s", n, perSecond)
 			}
 		}
@@ -209,6 +209,13 @@ func TestRunKeepsThePace(t *testing.T) {
 			}
 		}
 	})
+}
+
+// nextOf is the transaction of the next change.
+func nextOf(w *World) uint64 {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.xid
 }
 
 // BenchmarkLoad is what the generator itself costs a list, which a Postgres would

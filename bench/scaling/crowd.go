@@ -19,7 +19,7 @@ func (l *lab) crowd(ctx context.Context) error {
 		return err
 	}
 	defer p.stop()
-	requests := requestsFor(s.shape, requestCount)
+	requests := requestsFor(s.shape, l.plan.requests)
 	return errors.Join(l.connections(ctx, p, requests), l.changes(ctx, p, requests))
 }
 

@@ -138,7 +138,7 @@ func (l *lab) databases(ctx context.Context) (err error) {
 		if err != nil {
 			return fmt.Errorf("%s lists: %w", s.name, err)
 		}
-		requests := requestsFor(s.shape, requestCount)
+		requests := requestsFor(s.shape, l.plan.requests)
 		contestants = append(contestants, load.Contestant{Name: s.name, PIDs: v.program.PIDs, Open: asking(v.address, requests)})
 	}
 	results, err := l.turns(ctx, contestants...)

@@ -61,7 +61,7 @@ func (l *lab) grow(ctx context.Context) error {
 	}
 	var contestants []load.Contestant
 	for i, p := range all {
-		requests := requestsFor(p.setup.Shape, requestCount)
+		requests := requestsFor(p.setup.Shape, l.plan.requests)
 		contestants = append(contestants, p.contestant(l.plan.sizes[i].name, callers, requests))
 	}
 	results, err := l.turns(ctx, contestants...)

@@ -149,10 +149,6 @@ func (p *process) pace(ctx context.Context, perSecond int) error {
 	return p.ask(ctx, "/pace", map[string]int{"changes": perSecond}, &struct{}{})
 }
 
-// requestCount is how many checks are written out beforehand: enough to ask each
-// time for memory that no cache of the CPU holds any more.
-const requestCount = 1 << 17
-
 // requestsFor writes out checks of random pairs.
 func requestsFor(shape seed.Shape, n int) [][]byte {
 	out := make([][]byte, n)

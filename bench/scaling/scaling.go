@@ -33,6 +33,7 @@ type plan struct {
 	each        time.Duration // of a round
 	longEach    time.Duration // where two figures close to each other are compared
 	shortEach   time.Duration // in process, where a check takes less than a microsecond
+	requests    int           // checks written out beforehand
 	connections []int
 	changes     []int // a second
 	databases   []size
@@ -58,7 +59,7 @@ func planFor(env *study.Env) plan {
 	if env.Quick {
 		p.sizes = []size{lists(2_000, "2k"), lists(20_000, "20k"), lists(100_000, "100k")}
 		p.longer = size{"20k", seed.Shape{Lists: 20_000, Entries: 10, Idle: 20_000}}
-		p.starts, p.watch, p.idle = 1, time.Second, 100
+		p.starts, p.watch, p.idle, p.requests = 1, time.Second, 100, 1<<13
 		p.databases = []size{{"2k", seed.Shape{Lists: 2_000, Entries: 10, Idle: 2_000}}}
 		p.longEach = p.each
 		return p
@@ -66,6 +67,7 @@ func planFor(env *study.Env) plan {
 	p.sizes = []size{lists(100_000, "100k"), lists(1_000_000, "1M"), lists(10_000_000, "10M")}
 	p.longer = size{"1M", seed.Shape{Lists: 1_000_000, Entries: 10, Idle: 1_000_000}}
 	p.starts, p.watch, p.idle = 2, 12*time.Second, 1000
+	p.requests = 1 << 17 // enough to ask for memory that no cache of the CPU holds any more
 	p.databases = []size{{"100k", seed.Shape{Lists: 100_000, Entries: 10, Idle: 100_000}}, {"1M", seed.Standard}}
 	return p
 }

@@ -78,13 +78,13 @@ const (
 
 // example works the rule out once, for the documentation.
 func (r rule) example(found findings, check float64) study.Table {
-	const users, lists, each, connections, checks, changes = 2e6, 5e5, 12, 200, 20_000, 100
+	const lists, each, connections, checks, changes = 500_000, 12, 200, 20_000, 100 // however many users
 	pages := r.bytes(lists, lists*each) - r.fixed
 	resident := r.fixed + pages + connections*found.perConnection
 	cores := (checks*check + changes*found.perChange) / 1e9
 	return study.Table{
-		Title: fmt.Sprintf("Sizing, an example: %s users, %s of them with a list of %d, %d connections, %d checks and %d changes a second",
-			figure(users), figure(lists), each, connections, checks, changes),
+		Title: fmt.Sprintf("Sizing, an example: 2M users, 500k of them with a list of %d, %d connections, %d checks and %d changes a second",
+			each, connections, checks, changes),
 		Head: []string{"what", "how", "is"},
 		Cells: [][]string{
 			{"lists in memory", "lists × a + entries × b", mega(pages)},

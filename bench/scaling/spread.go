@@ -18,7 +18,7 @@ func (l *lab) spread(ctx context.Context) error {
 		return nil
 	}
 	s := l.plan.sizes[len(l.plan.sizes)/2]
-	requests := requestsFor(s.shape, requestCount)
+	requests := requestsFor(s.shape, l.plan.requests)
 	var contestants []load.Contestant
 	var all []*process
 	for n := 1; n <= 2; n++ {

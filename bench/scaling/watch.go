@@ -45,7 +45,7 @@ func (l *lab) watch(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		_, err := load.Turns(under, load.Plan{Rounds: 1, Each: l.plan.watch},
-			p.contestant("load", callers, requestsFor(s.shape, requestCount)))
+			p.contestant("load", callers, requestsFor(s.shape, l.plan.requests)))
 		return err
 	})
 	if err := g.Wait(); err != nil {
