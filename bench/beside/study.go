@@ -41,7 +41,7 @@ func run(ctx context.Context, env *study.Env) (result study.Result, err error) {
 	w := &world{env: env, shape: seed.Standard, absent: map[string]string{}, path: filepath.Join(env.Scratch, "questions.txt")}
 	asked := 1 << 17
 	if env.Quick {
-		w.shape, asked = seed.Shape{Lists: 20_000, Entries: 10, Idle: 20_000}, 1<<13
+		w.shape, asked = seed.Glance, 1<<13
 	}
 	if w.db, err = seed.Open(ctx, env.Data, w.shape, env.Log); err != nil {
 		return result, err

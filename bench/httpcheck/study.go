@@ -38,7 +38,7 @@ const (
 func run(ctx context.Context, env *study.Env) (result study.Result, err error) {
 	shape := seed.Standard
 	if env.Quick {
-		shape = seed.Shape{Lists: 100_000, Entries: 10, Idle: 100_000}
+		shape = seed.Glance
 	}
 	db, err := seed.Open(ctx, env.Data, shape, env.Log)
 	if err != nil {

@@ -25,6 +25,10 @@ type Shape struct {
 // without a list.
 var Standard = Shape{Lists: 1_000_000, Entries: 10, Idle: 1_000_000}
 
+// Glance is for runs that only look whether everything works: all of them use it,
+// so that one database is filled for all.
+var Glance = Shape{Lists: 20_000, Entries: 10, Idle: 20_000}
+
 // String names the shape, fit for a file name.
 func (s Shape) String() string { return fmt.Sprintf("%dx%d+%d", s.Lists, s.Entries, s.Idle) }
 
