@@ -29,6 +29,13 @@ func newWorld(t testing.TB, shape seed.Shape) *World {
 	return w
 }
 
+// readAll reads a range whole.
+func readAll(t *testing.T, w *World, app string, kind cache.Kind, r cache.Range) (got cache.Loaded, err error) {
+	t.Helper()
+	err = w.Load(t.Context(), app, kind, r, &got)
+	return got, err
+}
+
 // ranges is the whole hash space, cut into 1<<bits.
 func ranges(bits uint8) (all []cache.Range) {
 	for no := range uint64(1) << bits {
@@ -50,7 +57,7 @@ func TestEveryListIsInOneRange(t *testing.T) {
 		for _, bits := range []uint8{0, 4, 8, 12} {
 			seen := 0
 			for _, r := range ranges(bits) {
-				got, err := w.Load(t.Context(), seed.App, cache.KindBlock, r)
+				got, err := readAll(t, w, seed.App, cache.KindBlock, r)
 				if err != nil || got.Count != len(got.Lists) {
 					t.Fatalf("%d lists, counted %d, %v", len(got.Lists), got.Count, err)
 				}
@@ -97,7 +104,7 @@ func sound(t *testing.T, shape seed.Shape, i int, l cache.List) {
 func TestOtherDirectoriesAreEmpty(t *testing.T) {
 	w := newWorld(t, seed.Shape{Lists: 100, Entries: 2})
 	for app, kind := range map[string]cache.Kind{"other": cache.KindBlock, seed.App: cache.KindAllow} {
-		got, err := w.Load(t.Context(), app, kind, ranges(0)[0])
+		got, err := readAll(t, w, app, kind, ranges(0)[0])
 		lists, entries, _ := w.Sizes(t.Context(), app, kind)
 		if err != nil || got.Count+len(got.Lists) != 0 || lists+entries != 0 {
 			t.Errorf("%s %v: %d lists of %d, %v", app, kind, got.Count, lists, err)
@@ -122,7 +129,7 @@ func TestMemoryFollowsTheChanges(t *testing.T) {
 	loads := &counted{World: w}
 	registry := prometheus.NewRegistry()
 	c, err := cache.New(cache.Options{
-		MaxBytes: 1 << 20, Apps: []string{seed.App}, Loader: cache.Whole(loads.Load), Metrics: cache.NewMetrics(registry),
+		MaxBytes: 1 << 20, Apps: []string{seed.App}, Loader: loads, Metrics: cache.NewMetrics(registry),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +166,7 @@ func TestMemoryFollowsTheChanges(t *testing.T) {
 	if loads.n != read {
 		t.Errorf("%d pages had to be read again", loads.n-read)
 	}
-	got, err := w.Load(t.Context(), seed.App, cache.KindBlock, ranges(0)[0])
+	got, err := readAll(t, w, seed.App, cache.KindBlock, ranges(0)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,9 +185,9 @@ type counted struct {
 	n int
 }
 
-func (c *counted) Load(ctx context.Context, app string, kind cache.Kind, r cache.Range) (cache.Loaded, error) {
+func (c *counted) Load(ctx context.Context, app string, kind cache.Kind, r cache.Range, into cache.Intake) error {
 	c.n++
-	return c.World.Load(ctx, app, kind, r)
+	return c.World.Load(ctx, app, kind, r, into)
 }
 
 // TestRunKeepsThePace: as many changes as were asked for, none of a reserved list.
@@ -211,6 +218,13 @@ func TestRunKeepsThePace(t *testing.T) {
 	})
 }
 
+// nowhere forgets what it takes in.
+type nowhere struct{}
+
+func (nowhere) List(cache.Header)        {}
+func (nowhere) Entry([]byte, int64)      {}
+func (nowhere) Done(cache.Identity, int) {}
+
 // nextOf is the transaction of the next change.
 func nextOf(w *World) uint64 {
 	w.mu.RLock()
@@ -226,7 +240,7 @@ func BenchmarkLoad(b *testing.B) {
 	all := ranges(10)
 	b.ReportAllocs()
 	for k := 0; b.Loop(); k++ {
-		if _, err := w.Load(b.Context(), seed.App, cache.KindBlock, all[k%len(all)]); err != nil {
+		if err := w.Load(b.Context(), seed.App, cache.KindBlock, all[k%len(all)], nowhere{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -7,16 +7,18 @@ import (
 	"github.com/sidegate/sidegate/cache"
 )
 
-// maker writes lists out. What it returns points into its two buffers, which are
-// never written twice.
+// maker writes lists out. What it returns points into its two buffers, and is valid
+// until the next reset.
 type maker struct {
 	shape   seed.Shape
 	entries []cache.Entry
 	ids     []byte
 }
 
-// idWidth is how long an id is.
-var idWidth = len(seed.ID(0))
+func (m *maker) reset() { m.entries, m.ids = m.entries[:0], m.ids[:0] }
+
+// bytesOf returns the bytes of a text, which must not be written.
+func bytesOf(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
 
 // id returns the id of a user without a string of its own.
 func (m *maker) id(user int) string {

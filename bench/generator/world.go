@@ -65,30 +65,39 @@ func (w *World) Sizes(_ context.Context, app string, kind cache.Kind) (lists, en
 	return int64(w.shape.Lists), int64(w.shape.Lists) * int64(w.shape.Entries), nil
 }
 
-// Load is a [cache.Whole]. The lists come in the order of their hashes.
-func (w *World) Load(ctx context.Context, app string, kind cache.Kind, r cache.Range) (cache.Loaded, error) {
-	out := cache.Loaded{Identity: identity}
-	if err := ctx.Err(); err != nil || app != seed.App || kind != cache.KindBlock {
-		return out, err
+// Load implements [cache.Loader]. The lists come in the order of their hashes.
+func (w *World) Load(ctx context.Context, app string, kind cache.Kind, r cache.Range, into cache.Intake) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	lists := w.index.within(r)
-	out.Lists = make([]cache.List, 0, len(lists))
-	// All entries and all ids of the range stand in one piece each: the garbage of
-	// a load is not to be that of the generator.
+	count := 0
+	if app == seed.App && kind == cache.KindBlock {
+		count = w.hand(r, into)
+	}
+	into.Done(identity, count)
+	return nil
+}
+
+// hand hands on the lists of a range, all of them as they are at one moment, and
+// returns how many there are.
+func (w *World) hand(r cache.Range, into cache.Intake) (count int) {
 	m := maker{shape: w.shape}
-	m.entries = make([]cache.Entry, 0, len(lists)*(w.shape.Entries+1))
-	m.ids = make([]byte, 0, len(lists)*(w.shape.Entries+2)*idWidth)
-	w.mu.RLock() // all of it from one moment
+	w.mu.RLock()
 	defer w.mu.RUnlock()
-	for _, i := range lists {
+	for _, i := range w.index.within(r) {
+		m.reset()
 		owner := m.id(int(i))
 		if hash := cache.HashOwner(owner, identity.Salt); hash < r.Lo || hash > r.Hi {
 			continue
 		}
-		out.Lists = append(out.Lists, m.list(int(i), owner, w.version(int(i))))
+		l := m.list(int(i), owner, w.version(int(i)))
+		into.List(cache.Header{Owner: bytesOf(l.Owner), Version: l.Version, Size: l.Size, Digest: l.Digest})
+		for _, e := range l.Entries {
+			into.Entry(bytesOf(e.Target), 0)
+		}
+		count++
 	}
-	out.Count = len(out.Lists)
-	return out, nil
+	return count
 }
 
 // version is that of list i; w.mu is held.

@@ -12,6 +12,7 @@ import (
 	"github.com/sidegate/sidegate/bench/generator"
 	"github.com/sidegate/sidegate/bench/seed"
 	"github.com/sidegate/sidegate/cache"
+	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/filter/server"
 	"github.com/sidegate/sidegate/metrics"
@@ -45,7 +46,7 @@ func newSidecar(world *generator.World, source blocksync.Source, s setup) (*side
 	registry := metrics.New(metrics.Build{Version: "bench"})
 	log := slog.New(slog.DiscardHandler)
 	c, err := cache.New(cache.Options{
-		MaxBytes: s.MaxBytes, Apps: []string{seed.App}, Loader: cache.Whole(world.Load), Sizer: world,
+		MaxBytes: s.MaxBytes, Apps: []string{seed.App}, Loader: world, Sizer: world,
 		LoadTimeout: filter.DefaultLoadTimeout, Metrics: cache.NewMetrics(registry), Logger: log,
 	})
 	if err != nil {
@@ -83,7 +84,9 @@ func (s *sidecar) address() net.Addr { return s.door.Addrs()[0] }
 // run serves until ctx ends.
 func (s *sidecar) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context) error{s.door.Run, s.follower.Run, s.cache.Run, s.world.Run} {
+	for _, loop := range []func(context.Context) error{
+		s.door.Run, s.follower.Run, s.cache.Run, headroom.Keep, s.world.Run,
+	} {
 		g.Go(func() error { return loop(ctx) })
 	}
 	return g.Wait()

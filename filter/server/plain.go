@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 )
 
 // plain is a request that can be read in one way only, see splitPlain.
@@ -89,14 +90,14 @@ func isHost(name []byte) bool {
 	return len(name) == 4 && name[0]|0x20 == 'h' && name[1]|0x20 == 'o' && name[2]|0x20 == 's' && name[3]|0x20 == 't'
 }
 
-// plainHost reports whether a Host is a name or an IPv4 address, with a port of up
-// to five digits or without.
+// plainHost reports whether a Host is a name or an IPv4 address, with a port or
+// without.
 func plainHost(value []byte) bool {
 	if len(value) > 0 && value[0] == ' ' {
 		value = value[1:]
 	}
 	name, port, found := bytes.Cut(value, []byte(":"))
-	if len(name) == 0 || found && (len(port) == 0 || len(port) > 4) {
+	if len(name) == 0 || found && len(port) == 0 || len(port) > len("65535") {
 		return false
 	}
 	for _, c := range name {
@@ -104,12 +105,14 @@ func plainHost(value []byte) bool {
 			return false
 		}
 	}
+	number := 0
 	for _, c := range port {
 		if c < '0' || c > '9' {
 			return false
 		}
+		number = number*10 + int(c-'0')
 	}
-	return true
+	return number <= math.MaxUint16
 }
 
 // longestHarmless is the length of the longest name that harmless knows.

@@ -75,6 +75,7 @@ var plainOnes = []string{
 	request("GET", goodTarget, "", "User-Agent", "chat/1.0 (x; y)", "Accept", "*/*", "ACCEPT-encoding", "gzip, br", "X-Request-Id", "7"),
 	request("GET", goodTarget, "", "Connection", "Keep-Alive", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
 	"GET " + goodTarget + " HTTP/1.1\r\nhost:chat.example.org:8080\r\nAccept:\r\n\r\n",
+	"GET " + goodTarget + " HTTP/1.1\r\nHost: 127.0.0.1:65535\r\n\r\n",
 }
 
 // otherOnes are requests that are not plain, some of which nobody should take.
@@ -93,7 +94,7 @@ var otherOnes = []string{
 	"GET  " + goodTarget + " HTTP/1.1\r\nHost: h\r\n\r\n", "GET " + goodTarget + "  HTTP/1.1\r\nHost: h\r\n\r\n", "get " + goodTarget + " HTTP/1.1\r\nHost: h\r\n\r\n",
 	"GET http://h" + goodTarget + " HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n" + request("GET", goodTarget, ""), "GET " + goodTarget + "\r\n\r\n",
 	"GET " + goodTarget + " HTTP/1.1\r\nHost: a b\r\n\r\n", "GET " + goodTarget + " HTTP/1.1\r\nHost:\r\n\r\n", "GET " + goodTarget + " HTTP/1.1\r\nHost: h:\r\n\r\n",
-	"GET " + goodTarget + " HTTP/1.1\r\nHost: h:99999\r\n\r\n", "GET " + goodTarget + " HTTP/1.1\r\nHost: [::1]\r\n\r\n", "GET " + goodTarget + " HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
+	"GET " + goodTarget + " HTTP/1.1\r\nHost: h:65536\r\n\r\n", "GET " + goodTarget + " HTTP/1.1\r\nHost: h:080808\r\n\r\n", "GET " + goodTarget + " HTTP/1.1\r\nHost: [::1]\r\n\r\n", "GET " + goodTarget + " HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
 	request("POST", "/v1/can-deliver", `{"sender":"alice","recipient":"bob","room_type":"direct"}`),
 	request("POST", "/v1/can-deliver/fanout", `{"sender":"alice","recipients":["bob"],"room_type":"direct"}`),
 	request("GET", "/nowhere", ""),
