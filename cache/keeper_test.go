@@ -65,8 +65,9 @@ func TestWhatDoesNotFitIsLoadedWhenAsked(t *testing.T) {
 		t.Errorf("%d page reads although the data does not fit", n)
 	}
 	mustLoad(t, c, owners[7])
-	if s := c.Stats(); s.Lists > 8 {
-		t.Errorf("a page holds %d lists, one or two are planned", s.Lists)
+	// About ten are planned where four tenths fit; if all did it would be 87.
+	if s := c.Stats(); s.Lists > 24 {
+		t.Errorf("a page holds %d lists", s.Lists)
 	}
 }
 

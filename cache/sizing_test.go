@@ -21,10 +21,10 @@ func TestPlans(t *testing.T) {
 		"short lists that fit":  {[]demand{{500_000, 5_000_000}}, true, pageLists / 2, pageLists, 1 << 14},
 		"long lists that fit":   {[]demand{{3000, 9_000_000}}, true, 1, 2, 1 << 12},
 		"nearly fit":            {[]demand{{900_000, 9_000_000}}, false, 16, pageLists, 1 << 16},
-		"twice too many":        {[]demand{{1_500_000, 15_000_000}}, false, 2, 12, 1 << 20},
+		"twice too many":        {[]demand{{1_500_000, 15_000_000}}, false, 8, 32, 1 << 20},
 		"ten times too many":    {[]demand{{8_000_000, 80_000_000}}, false, 3, 8, budget / slotShare / slotBytes},
 		"far too many to index": {[]demand{{1 << 40, 1 << 42}}, false, 1, 1 << 30, budget / slotShare / slotBytes},
-		"far too many rooms":    {[]demand{{1000, 10_000}, {}, {5_000_000, 50_000_000}}, false, 0, 3, budget / slotShare / slotBytes},
+		"far too many rooms":    {[]demand{{1000, 10_000}, {}, {5_000_000, 50_000_000}}, false, 1, 5, budget / slotShare / slotBytes},
 	} {
 		p := planFor(budget, row.demands)
 		slots, per := int64(0), float64(row.demands[0].lists)/float64(int64(1)<<p.bits[0])

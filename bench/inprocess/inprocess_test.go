@@ -1,6 +1,7 @@
 package inprocess
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -95,5 +96,18 @@ func TestSplitIDs(t *testing.T) {
 	ids := splitIDs([]byte(`["ab","","c"]`), nil)
 	if len(ids) != 3 || string(ids[0]) != "ab" || len(ids[1]) != 0 || string(ids[2]) != "c" {
 		t.Errorf("%q", ids)
+	}
+}
+
+func TestFiguresOfCounting(t *testing.T) {
+	printed := "goos: linux\nBenchmarkCount/own-1-2   \t 12 \t 21.5 ns/op\t 22.25 cpu-ns/op\nBenchmarkCount/own-1   \t 9 \t 30 ns/op\t 24 cpu-ns/op\nPASS\n"
+	if got := countingFigures(printed); !slices.Equal(got, []float64{22.25, 24}) {
+		t.Errorf("read %v", got)
+	}
+	if got := countingFigures("PASS\nok\n"); got != nil {
+		t.Errorf("read %v out of nothing", got)
+	}
+	if got := lastLine("a\nb: no such\n"); got != "b: no such" {
+		t.Errorf("last line %q", got)
 	}
 }

@@ -75,7 +75,7 @@ func measure(ctx context.Context, env *study.Env, shape seed.Shape, round time.D
 	if err != nil {
 		return result, err
 	}
-	result.Rows = rows(measured)
+	result.Rows = append(rows(measured), counting(ctx, env))
 	result.Notes = []string{fmt.Sprintf("Lists: %v, made up by a loader, all in memory. Questions: random pairs, half of whose "+
 		"users have no list, one in ten about an entry. CPU time is the scheduler's account of the process. "+
 		"The fan-out is sent over a Unix socket by the same process, whose side of it is counted in.", shape)}

@@ -50,7 +50,7 @@ var Targets = []Target{
 	{ID: "preload-rate", Study: "preload", Unit: times, AtLeast: study.AtLeast(0.6), What: "preload of 10M entries into a serving cache: rate beside a bare COPY in the same run"},
 	{ID: "preload-rss", Study: "preload", Unit: times, AtMost: study.AtMost(1.3), What: "preload: peak resident memory beside the final"},
 	{ID: "preload-serving", Study: "preload", Unit: times, AtMost: study.AtMost(1), What: "preload: serving starts before the end (share of the preload at the first answer)"},
-	{ID: "metrics-cost", Study: "httpcheck", Unit: "ns", AtMost: study.AtMost(25), What: "metrics on the hot path: CPU a check, nothing shared between cores written"},
+	{ID: "metrics-cost", Study: "inprocess", Unit: "ns", AtMost: study.AtMost(25), What: "metrics on the hot path: CPU a check, nothing shared between cores written"},
 	{ID: "propagation-p50", Study: "propagation", Unit: "ms", AtMost: study.AtMost(15), What: "a change applied in another sidecar, polling at 20 ms: p50 after the commit is acknowledged"},
 	{ID: "propagation-p99", Study: "propagation", Unit: "ms", AtMost: study.AtMost(45), What: "the same: p99"},
 	{ID: "hint-p50", Study: "propagation", Unit: "ms", AtMost: study.AtMost(2), What: "the same, with the after-commit hint: p50"},
