@@ -116,7 +116,7 @@ func TestBooksAreKeptWhateverIsSet(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer tx.Rollback(t.Context())
-		for _, sql := range []string{`grant sidegate_sql to current_user`, as, `set local sidegate.kept = 'yes'`,
+		for _, sql := range []string{`grant sidegate_sql to current_user`, as, `set local sidegate.kept = 'yes'`, `set local lock_timeout = '50ms'`,
 			`insert into sidegate.block (app, owner, target) values ('default', 'bob', 'alice')`, `reset role`} {
 			if _, err := tx.Exec(t.Context(), sql); err != nil {
 				t.Fatalf("%s: %v", sql, err)
@@ -132,6 +132,29 @@ func TestBooksAreKeptWhateverIsSet(t *testing.T) {
 	if n := write(`reset role`); n != 0 {
 		t.Error("the setting has no effect: the test above shows nothing")
 	}
+}
+
+// Edits and imports run with the rights of the owner, who may write the feed by
+// hand, but the settings are those of whoever calls.
+func TestCallersCannotSwitchTheBooksOff(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, call := range []string{anEdit, anImport} {
+		tx, err := f.as("sidegate_write").hand.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback(t.Context())
+		for _, sql := range []string{`set local sidegate.kept = 'yes'`, `set local lock_timeout = '50ms'`, call, `commit`} {
+			if _, err := tx.Exec(t.Context(), sql); err != nil {
+				t.Fatalf("%s: %v", sql, err)
+			}
+		}
+	}
+	if l := f.all(cache.KindBlock)["bob"]; l.Version != 2 || l.Size != 2 {
+		t.Errorf("two entries, and the header says %+v", l)
+	}
+	f.sound()
 }
 
 // What a deployer's trigger adds while add_each is at work gets its books, too.

@@ -138,15 +138,20 @@ end $$;
 -- +goose StatementBegin
 
 -- Whether the trigger has to keep the books of an INSERT, which is always, save
--- that of add_each. Three things together tell that one, and nobody else has all:
+-- that of add_each. Four things together tell that one, and nobody else has all:
 -- the setting, which anybody may make; the right to write the feed by hand, which
--- is the owner's, and an owner may switch triggers off anyway; and that no trigger
--- is under way, for what a deployer's trigger adds to our INSERT runs with the
--- same rights and the same setting. Names are qualified as in valid_id.
+-- is the owner's, and an owner may switch triggers off anyway; the lock_timeout of
+-- add_each, for edit and import_lines run with the owner's rights too, whoever
+-- calls them and whatever the caller has set, but with a lock_timeout of their
+-- own; and that no trigger is under way, for what a deployer's trigger adds to our
+-- INSERT runs with the same rights and the same settings. A function that inserts
+-- with its owner's rights must therefore have a lock_timeout, and not this one.
+-- Names are qualified as in valid_id.
 create function sidegate.books_are_open() returns boolean
 language plpgsql stable as $$
 begin
   return coalesce(pg_catalog.current_setting('sidegate.kept', true), '') operator(pg_catalog.<>) 'yes'
+      or pg_catalog.current_setting('lock_timeout') operator(pg_catalog.<>) '50ms'
       or pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 0
       or not pg_catalog.has_table_privilege('sidegate.change'::pg_catalog.regclass::pg_catalog.oid, 'insert');
 end $$;
