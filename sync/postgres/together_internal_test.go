@@ -102,3 +102,24 @@ func TestTogetherPassesASlowBatch(t *testing.T) {
 		}
 	})
 }
+
+// Who came while a batch was still quick is not stuck behind it when it turns out
+// to be slow, though nobody else comes.
+func TestTogetherPassesASlowBatchWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q together
+		stuck := traveller("a", 0)
+		q.enter(t.Context(), stuck)
+		q.board(stuck)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		p := traveller("a", 1)
+		drive, ok := q.enter(ctx, p)
+		if !drive || !ok {
+			t.Fatalf("drives %v, stored %v: it waited for the slow one until it gave up", drive, ok)
+		}
+		if got := q.finish(p); len(got) != 1 || q.busy != 1 {
+			t.Errorf("batch %v, %d busy", got, q.busy)
+		}
+	})
+}
