@@ -71,6 +71,34 @@ func TestWhatDoesNotFitIsLoadedWhenAsked(t *testing.T) {
 	}
 }
 
+// Expiries make lists heavier than their sizes tell. What was planned to fit and
+// does not must not be counted and read again at every look.
+func TestWhatTurnsOutNotToFitIsPlannedOnce(t *testing.T) {
+	db := newSimDB()
+	entries := manyEntries(20)
+	for i := range entries {
+		entries[i].Expires = time.Now().Add(time.Hour).UnixMicro()
+	}
+	for i := range 12_000 {
+		db.write(blockKey("o"+strconv.Itoa(i)), OpAdd, entries...)
+	}
+	c := newTestCache(t, db, func(o *Options) { o.MaxBytes = 4 << 20 })
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = c.acct.run(ctx) })
+	defer wg.Wait()
+	defer cancel()
+	follow(c, db)
+	if !c.keeper.walk(ctx) || !c.keeper.fits || !c.keeper.hasOutgrown() {
+		t.Fatal("it was not planned to fit, or does: the test shows nothing")
+	}
+	c.keeper.sized = false
+	loads := db.loadCount()
+	if !c.keeper.walk(ctx) || c.keeper.hasOutgrown() || db.loadCount() != loads {
+		t.Errorf("fits %v, %d more reads", c.keeper.fits, db.loadCount()-loads)
+	}
+}
+
 func TestSuspectPagesAreReadAgain(t *testing.T) {
 	db := newSimDB()
 	fill(db, 2000)

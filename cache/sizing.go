@@ -139,6 +139,10 @@ func (k *keeper) size(ctx context.Context) error {
 		}
 	}
 	p := planFor(c.opts.MaxBytes, known)
+	// Lists may weigh more than was planned: a Sizer counts no expiries. What was
+	// planned to fit and does not is not planned so again, or it would be counted
+	// and read at every tick from then on, page displacing page.
+	p.fits = p.fits && !k.isCrowded()
 	k.known, k.fits, k.weight = known, p.fits, p.weight
 	for i, d := range c.spaces {
 		d.grow(ctx, p.bits[i])
@@ -165,5 +169,11 @@ func (k *keeper) hasOutgrown() bool {
 			return true
 		}
 	}
+	return k.isCrowded()
+}
+
+// isCrowded reports whether what was planned to fit is about not to.
+func (k *keeper) isCrowded() bool {
+	c := k.cache
 	return k.fits && c.Stats().Bytes > c.opts.MaxBytes/100*fullShare
 }
