@@ -19,6 +19,9 @@ type keeper struct {
 	weight []int64  // by space: bytes that a page will have, as planned
 	known  []demand // by space: what there was at that time
 
+	patience int // looks for growth to leave out after one more in vain
+	rest     int // of them, those that are left
+
 	mu     sync.Mutex    // the streams of a walk share what follows
 	failed int           // ranges that could not be read on this walk
 	cause  error         // of the last of them
@@ -44,6 +47,8 @@ const (
 
 	// growthTick is how often it is looked whether there are enough pages.
 	growthTick = 10 * time.Second
+	// maxPatience is the most looks that are left out, an hour.
+	maxPatience = 359
 
 	// rereadTimeout is how long one range may take to read when nobody waits
 	// for it; checks that do wait have their own deadline.
@@ -69,22 +74,47 @@ func (k *keeper) run(ctx context.Context) error {
 	growth := time.NewTicker(growthTick)
 	defer growth.Stop()
 	for {
+		looking := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-k.wake:
 		case <-growth.C:
-			if !k.hasOutgrown() {
+			if !k.due() {
 				continue
 			}
-			k.sized = false
+			k.sized, looking = false, true
 		}
 		for !k.walk(ctx) {
 			if !k.pause(ctx) {
 				return nil
 			}
 		}
+		if looking {
+			k.looked()
+		}
 	}
+}
+
+// due reports whether it is time to count what there is again.
+func (k *keeper) due() bool {
+	if k.rest > 0 {
+		k.rest--
+		return false
+	}
+	return k.hasOutgrown()
+}
+
+// looked notes whether counting has helped. It does not if only the lists that are
+// asked for, and so are in memory, are far longer than the others; then it rests,
+// longer each time, for counting reads every header.
+func (k *keeper) looked() {
+	if !k.hasOutgrown() {
+		k.patience = 0
+		return
+	}
+	k.patience = min(2*k.patience+1, maxPatience)
+	k.rest = k.patience
 }
 
 // pause waits after a failure, longer each time; a success makes it short again.

@@ -99,6 +99,44 @@ func TestWhatTurnsOutNotToFitIsPlannedOnce(t *testing.T) {
 	}
 }
 
+// The lists that are asked for may be longer than the others for good. What there
+// is must not be counted at every look because of that.
+func TestLongListsInMemoryAreNotGrowth(t *testing.T) {
+	db := newSimDB()
+	for i := range 20_000 {
+		db.write(blockKey("o"+strconv.Itoa(i)), OpAdd, manyEntries(1)...)
+	}
+	for i := range 40 {
+		db.write(blockKey("long"+strconv.Itoa(i)), OpAdd, manyEntries(1000)...)
+	}
+	c := newTestCache(t, db, func(o *Options) { o.MaxBytes = 1 << 19 })
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = c.acct.run(ctx) })
+	defer wg.Wait()
+	defer cancel()
+	follow(c, db)
+	k := c.keeper
+	if !k.walk(ctx) || k.fits {
+		t.Fatal("all of it fits: the test shows nothing")
+	}
+	for i := range 2 {
+		mustLoad(t, c, "long"+strconv.Itoa(i))
+	}
+	counted := 0
+	for range 100 {
+		if k.due() {
+			counted++
+			k.sized = false
+			k.walk(ctx)
+			k.looked()
+		}
+	}
+	if counted == 0 || counted > 7 {
+		t.Errorf("counted %d times in 100 looks", counted)
+	}
+}
+
 func TestSuspectPagesAreReadAgain(t *testing.T) {
 	db := newSimDB()
 	fill(db, 2000)
