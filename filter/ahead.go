@@ -60,7 +60,9 @@ func (b *batchAhead) look(f *Filter, checks []Check) {
 		check := &checks[i]
 		b.recipient[i], b.sender[i] = -1, -1
 		app := f.apps[check.App]
-		if app == nil || check.RoomType < Direct || check.RoomType > Open {
+		if app == nil || check.RoomType < Direct || check.RoomType > Open || check.AtLeast.Mark != 0 {
+			// Whether memory will do for a mark is asked when the check begins:
+			// what was looked up before may be from before it would.
 			continue
 		}
 		recipient, sender := app.rooms[check.RoomType].likely(check)
