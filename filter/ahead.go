@@ -151,9 +151,11 @@ func (a *alike) of(kind int, now cache.Instant) (d Decision, ok bool) {
 	return a.decisions[kind], true
 }
 
-// learn remembers a decision, unless it says how old it is.
-func (a *alike) learn(kind int, now cache.Instant, d Decision) {
-	if kind == unlike || d.Stale != 0 {
+// learn remembers a decision, unless it says how old it is. Of what kind the
+// recipient is was asked before the rules and again behind them: if an entry has
+// expired in between, nobody knows which of the two they saw.
+func (a *alike) learn(kind, still int, now cache.Instant, d Decision) {
+	if kind == unlike || kind != still || d.Stale != 0 {
 		return
 	}
 	if a.now != now {

@@ -42,6 +42,11 @@ type quick struct {
 // maxGrain is how much longer than they say the timeouts of a connection may be.
 const maxGrain = time.Second
 
+// keptOut is how much room for answers a connection keeps: enough for forty that
+// come together. There may be thousands of connections, and each would keep what
+// its longest pipeline took.
+const keptOut = 8 << 10
+
 // newQuick returns what answers the plain requests of a listener, nil if there are
 // none: where a credential is asked for, its header is fasthttp's to read.
 func newQuick(f *filter.Filter, d *door, opts *Options) *quick {
@@ -132,6 +137,9 @@ func (q *quick) flush(c *conn, due bool) error {
 	}
 	_, err := c.Conn.Write(c.out)
 	c.out, c.answered = c.out[:0], true
+	if cap(c.out) > keptOut {
+		c.out = nil
+	}
 	return err
 }
 
