@@ -60,7 +60,9 @@ func (b *batchAhead) look(f *Filter, checks []Check) {
 		check := &checks[i]
 		b.recipient[i], b.sender[i] = -1, -1
 		app := f.apps[check.App]
-		if app == nil || check.RoomType < Direct || check.RoomType > Open {
+		if app == nil || check.RoomType < Direct || check.RoomType > Open || check.AtLeast.Mark != 0 {
+			// Whether memory will do for a mark is asked when the check begins:
+			// what was looked up before may be from before it would.
 			continue
 		}
 		recipient, sender := app.rooms[check.RoomType].likely(check)
@@ -149,9 +151,11 @@ func (a *alike) of(kind int, now cache.Instant) (d Decision, ok bool) {
 	return a.decisions[kind], true
 }
 
-// learn remembers a decision, unless it says how old it is.
-func (a *alike) learn(kind int, now cache.Instant, d Decision) {
-	if kind == unlike || d.Stale != 0 {
+// learn remembers a decision, unless it says how old it is. Of what kind the
+// recipient is was asked before the rules and again behind them: if an entry has
+// expired in between, nobody knows which of the two they saw.
+func (a *alike) learn(kind, still int, now cache.Instant, d Decision) {
+	if kind == unlike || kind != still || d.Stale != 0 {
 		return
 	}
 	if a.now != now {

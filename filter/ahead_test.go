@@ -63,11 +63,12 @@ func TestKindOf(t *testing.T) {
 // one recipient.
 func TestAlikeForgets(t *testing.T) {
 	var same alike
-	same.learn(unlike, 5, plain)
-	same.learn(0, 5, plain)
+	same.learn(unlike, unlike, 5, plain)
+	same.learn(0, 0, 5, plain)
 	stale := plain
 	stale.Stale = time.Second
-	same.learn(1, 5, stale)
+	same.learn(1, 1, 5, stale)
+	same.learn(2, 0, 5, plain) // an entry has expired while the rules were asked
 	for _, c := range []struct {
 		kind int
 		now  cache.Instant
@@ -77,7 +78,7 @@ func TestAlikeForgets(t *testing.T) {
 			t.Errorf("kind %d at %d: %+v, %v", c.kind, c.now, d, ok)
 		}
 	}
-	same.learn(1, 6, plain)
+	same.learn(1, 1, 6, plain)
 	if _, ok := same.of(0, 6); ok {
 		t.Error("an answer of an earlier instant was kept")
 	}

@@ -84,7 +84,9 @@ func (e *evaluation) fanout(recipients []string, decisions []Decision, late []in
 				continue
 			}
 			decisions[from+i] = d
-			same.learn(kind, e.now, d)
+			if kind != unlike {
+				same.learn(kind, e.kindOf(recipient, &ahead[i]), e.now, d)
+			}
 		}
 		staged = wanted
 	}

@@ -57,6 +57,25 @@ func TestMark(t *testing.T) {
 	}
 }
 
+// TestMarkReachedDuringABatch: that the feed has come as far says nothing about
+// what was looked up before.
+func TestMarkReachedDuringABatch(t *testing.T) {
+	w := newWorld(t, one)
+	var imported []cache.Change
+	f := w.filterWith(Options{Apps: map[string]Policy{one: twoWay()}, Reached: func(server cache.Identity, _ uint64) bool {
+		w.cache.Apply(w.cache.Epoch(), server, imported) // in this very moment
+		return true
+	}})
+	check := direct("alice", "bob")
+	wantDecision(t, "before", f.CanDeliver(check), plain)
+	imported = []cache.Change{w.put(blockList(one, "bob"), false, entries("alice")...)}
+	check.AtLeast = NewMark(primary, one, 7)
+	decisions := make([]Decision, 1)
+	if f.Batch([]Check{check}, decisions); decisions[0].Reason != ReasonRecipientBlockedSender {
+		t.Errorf("%+v", decisions[0])
+	}
+}
+
 // TestMarkInAFanout: every list of it is read.
 func TestMarkInAFanout(t *testing.T) {
 	w, f := oneApp(t, Default())

@@ -59,7 +59,7 @@ func newFlatIndex(c *crowd) *flatIndex {
 		}
 		f.slots[i] = flatSlot{o.hash, uint32(len(f.prints)), true}
 		for j := range c.shape.Entries {
-			f.prints = append(f.prints, uint64(printOf(seed.ID(c.shape.Target(o.user, j)))))
+			f.prints = append(f.prints, printOf(seed.ID(c.shape.Target(o.user, j))))
 		}
 	}
 	return f

@@ -18,6 +18,8 @@ type conn struct {
 
 	busy atomic.Bool // a request is being read or answered
 
+	writeTimeout time.Duration // how long the client may take to read an answer
+
 	// Only the goroutine that serves the connection touches what follows.
 
 	// quick answers plain checks beneath fasthttp; nil: all is fasthttp's.
@@ -97,9 +99,17 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.mute {
 		return len(p), nil
 	}
-	c.answered = c.answered || !bytes.HasPrefix(p, goOn)
+	if !bytes.HasPrefix(p, goOn) {
+		c.answered = true
+	} else if err := c.allowWrite(); err != nil {
+		return 0, err
+	}
 	return c.Conn.Write(p)
 }
+
+// allowWrite sets the deadline of an answer for which fasthttp sets none: it would
+// have to keep that of the answer before, which has run out after a pause.
+func (c *conn) allowWrite() error { return c.SetWriteDeadline(time.Now().Add(c.writeTimeout)) }
 
 // Close closes the connection, after hearing out a client that was answered
 // before it had finished. It is called by the goroutine that serves it; others

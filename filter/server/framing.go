@@ -106,11 +106,15 @@ const strayLimit = 16 << 10
 // unread answers a request that fasthttp could not read to its end; it then
 // closes the connection.
 func (d *door) unread(ctx *fasthttp.RequestCtx, err error) {
-	if c, ok := ctx.Conn().(*conn); ok && !c.spoke {
-		// A connection that was opened ahead and never used ends silently:
-		// clients take an answer without a question for a fault of ours.
-		c.mute = true
-		return
+	if c, ok := ctx.Conn().(*conn); ok {
+		if !c.spoke {
+			// A connection that was opened ahead and never used ends silently:
+			// clients take an answer without a question for a fault of ours.
+			c.mute = true
+			return
+		}
+		// An error is a connection that has ended: nobody will read anyway.
+		_ = c.allowWrite()
 	}
 	hangUp(ctx)
 	problem, label := unreadProblem(&ctx.Request.Header, err), (*route)(nil).label()

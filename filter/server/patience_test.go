@@ -160,6 +160,37 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	r.stop()
 }
 
+// TestAnswersAfterAPause: that the time to write the answer before has run out says
+// nothing about a request that could not be read, or that asks whether it may send.
+func TestAnswersAfterAPause(t *testing.T) {
+	const writing = 50 * time.Millisecond
+	body := `{"sender":"alice","recipient":"bob","room_type":"direct"}`
+	for _, first := range []string{request("GET", goodTarget, ""), request("GET", goodTarget, "", "X-Anything", "1")} {
+		for name, c := range map[string]struct {
+			raw    string
+			status int
+		}{
+			"malformed":   {"GET " + goodTarget + " HTTP/1.1\r\n\r\n", 400},
+			"may I send?": {request("POST", "/v1/can-deliver", body, "Expect", "100-continue"), 100},
+		} {
+			r := runCheck(t, blockedWorld(t), Options{WriteTimeout: writing})
+			nc := r.dial()
+			in := bufio.NewReader(nc)
+			for i, raw := range []string{first, c.raw} {
+				if _, err := io.WriteString(nc, raw); err != nil {
+					t.Fatal(err)
+				}
+				a, err := readAnswer(in, false)
+				if want := []int{200, c.status}[i]; err != nil || a.status != want {
+					t.Errorf("%s, answer %d: %+v, %v, want %d", name, i, a, err, want)
+				}
+				<-time.After(2 * writing)
+			}
+			nc.Close()
+		}
+	}
+}
+
 // TestIdleTimeout: a connection that is kept alive and not used ends, without a
 // word.
 func TestIdleTimeout(t *testing.T) {

@@ -11,6 +11,7 @@ type plain struct {
 	query   []byte
 	size    int  // of the whole request; 0: it is not plain
 	escaped bool // the query has something to decode
+	begun   bool // all there is of it is plain, and some is missing
 }
 
 const plainPath = "/v1/can-deliver"
@@ -32,9 +33,12 @@ var (
 //     without, and beside it has no header that harmless does not know.
 func splitPlain(read []byte) (r plain) {
 	if !bytes.HasPrefix(read, plainStart) {
-		return plain{}
+		return plain{begun: bytes.HasPrefix(plainStart, read)}
 	}
 	line := bytes.IndexByte(read, '\n') + 1
+	if line == 0 {
+		return plain{begun: true}
+	}
 	if line < len(plainStart)+len(plainEnd) || !bytes.HasSuffix(read[:line], plainEnd) {
 		return plain{}
 	}
@@ -44,44 +48,47 @@ func splitPlain(read []byte) (r plain) {
 		return plain{}
 	}
 	r.escaped = escaped
-	head := plainHead(read[line:])
+	head, begun := plainHead(read[line:])
 	if head == 0 {
-		return plain{}
+		return plain{begun: begun}
 	}
 	r.size = line + head
 	return r
 }
 
 // plainHead returns how many bytes the header lines have, with the empty one; 0:
-// they are not plain, or not all there.
-func plainHead(lines []byte) (size int) {
+// they are not plain, or, if begun, not all there.
+func plainHead(lines []byte) (size int, begun bool) {
 	hosts := 0
 	for {
 		end := bytes.IndexByte(lines[size:], '\n')
-		if end < 1 || lines[size+end-1] != '\r' {
-			return 0
+		if end < 0 {
+			return 0, true
+		}
+		if end == 0 || lines[size+end-1] != '\r' {
+			return 0, false
 		}
 		line := lines[size : size+end-1]
 		size += end + 1
 		if len(line) == 0 {
 			if hosts != 1 {
-				return 0
+				return 0, false
 			}
-			return size
+			return size, false
 		}
 		colon := bytes.IndexByte(line, ':')
 		if colon < 0 {
-			return 0
+			return 0, false
 		}
 		name, value := line[:colon], line[colon+1:]
 		switch {
 		case isHost(name):
 			hosts++
 			if !plainHost(value) {
-				return 0
+				return 0, false
 			}
 		case !harmless(name, value) || !printable(value):
-			return 0
+			return 0, false
 		}
 	}
 }

@@ -42,6 +42,11 @@ type quick struct {
 // maxGrain is how much longer than they say the timeouts of a connection may be.
 const maxGrain = time.Second
 
+// keptOut is how much room for answers a connection keeps: enough for forty that
+// come together. There may be thousands of connections, and each would keep what
+// its longest pipeline took.
+const keptOut = 8 << 10
+
 // newQuick returns what answers the plain requests of a listener, nil if there are
 // none: where a credential is asked for, its header is fasthttp's to read.
 func newQuick(f *filter.Filter, d *door, opts *Options) *quick {
@@ -70,7 +75,7 @@ func (q *quick) serve(c *conn, p []byte) (int, error) {
 		c.busy.Store(true)
 		n += kept
 		now := time.Since(q.begun)
-		taken, last := q.answer(c, p[:n], now)
+		taken, last, begun := q.answer(c, p[:n], now)
 		if taken == 0 {
 			return n, errors.Join(err, q.handOver(c, due))
 		}
@@ -87,6 +92,11 @@ func (q *quick) serve(c *conn, p []byte) (int, error) {
 			return copy(p, p[taken:n]), err
 		}
 		kept = copy(p, p[taken:n])
+		if kept > 0 && !begun {
+			// It may be all there, and its client may wait: nobody else would
+			// come to wake us.
+			return kept, q.handOver(c, false)
+		}
 		if err := q.wait(c, kept > 0, due); err != nil {
 			return 0, err
 		}
@@ -127,12 +137,16 @@ func (q *quick) flush(c *conn, due bool) error {
 	}
 	_, err := c.Conn.Write(c.out)
 	c.out, c.answered = c.out[:0], true
+	if cap(c.out) > keptOut {
+		c.out = nil
+	}
 	return err
 }
 
 // answer answers the plain requests at the start of what has been read. It returns
-// how many bytes they have, and whether the connection is to end behind them.
-func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last bool) {
+// how many bytes they have, whether the connection is to end behind them, and whether
+// what follows is a plain request of which some is missing.
+func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last, begun bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			taken, last = len(read), true
@@ -141,7 +155,7 @@ func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last
 	}()
 	for taken < len(read) && !last {
 		r := splitPlain(read[taken:])
-		if r.size == 0 {
+		if begun = r.begun; r.size == 0 {
 			break
 		}
 		check, ok := q.read(c, &r)
@@ -161,7 +175,7 @@ func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last
 			c.out = append(append(c.out, q.dated(now)...), tailOf(&d)...)
 		}
 	}
-	return taken, last
+	return taken, last, begun
 }
 
 // read makes a check of a plain request; false: there is something wrong with it,

@@ -185,6 +185,15 @@ func TestQuickWritesOnce(t *testing.T) {
 	}
 }
 
+// TestQuickKeepsLittle: what a long pipeline took is not kept.
+func TestQuickKeepsLittle(t *testing.T) {
+	with, _ := bothListeners(t)
+	c := with.newConn(&pieces{left: [][]byte{[]byte(strings.Repeat(plainOnes[0], 70))}})
+	if err := with.server.ServeConn(c); err != nil || cap(c.out) > keptOut {
+		t.Errorf("%d bytes are kept, %v", cap(c.out), err)
+	}
+}
+
 // TestQuickWhileDraining: who is answered while the listener drains is told that
 // the connection ends, and it does.
 func TestQuickWhileDraining(t *testing.T) {

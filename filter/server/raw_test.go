@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -165,6 +166,33 @@ func TestPipelining(t *testing.T) {
 		if a.status != 200 || a.body != want {
 			t.Fatalf("answer %d is %d %s, want %s", i, a.status, a.body, want)
 		}
+	}
+}
+
+// TestPipeliningMixed: whatever stands behind a plain request in the same bytes is
+// answered at once, although nothing more is sent.
+func TestPipeliningMixed(t *testing.T) {
+	r := runCheck(t, blockedWorld(t), Options{})
+	plain := request("GET", goodTarget, "")
+	for name, raw := range map[string]string{
+		"a POST":            request("POST", "/v1/can-deliver", `{"sender":"alice","recipient":"bob","room_type":"direct"}`),
+		"an unknown header": request("GET", goodTarget, "", "X-Anything", "1"),
+		"an argument":       request("GET", goodTarget+"&status=0", ""),
+	} {
+		nc := r.dial()
+		if err := nc.SetDeadline(time.Now().Add(patience / 5)); err != nil { // less than ReadTimeout
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(nc, plain+raw); err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(nc)
+		for i := range 2 {
+			if a, err := readAnswer(in, false); err != nil || a.body != dropped {
+				t.Errorf("%s, answer %d: %+v, %v", name, i, a, err)
+			}
+		}
+		nc.Close()
 	}
 }
 

@@ -58,7 +58,9 @@ func passes(err error) bool {
 	return false
 }
 
-func (l *Listener) newConn(nc net.Conn) *conn { return &conn{Conn: nc, quick: l.quick} }
+func (l *Listener) newConn(nc net.Conn) *conn {
+	return &conn{Conn: nc, quick: l.quick, writeTimeout: l.opts.WriteTimeout}
+}
 
 // admit gives a connection a goroutine of its own.
 func (l *Listener) admit(nc net.Conn) {

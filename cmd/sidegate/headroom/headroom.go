@@ -44,7 +44,7 @@ func Keep(ctx context.Context) error {
 	look := time.NewTicker(tick)
 	defer look.Stop()
 	for {
-		if p := percent(alive()); p != set {
+		if p := percent(alive()); differs(p, set) {
 			debug.SetGCPercent(p)
 			set = p
 		}
@@ -63,6 +63,10 @@ func percent(live uint64) int {
 	}
 	return int(max(leastPercent, usualPercent*room/live))
 }
+
+// differs reports whether a percentage is worth setting: that stops the program
+// for a moment, and what lives is never twice the same.
+func differs(p, set int) bool { return p > set+set/10 || p < set-set/10 }
 
 // alive is what the last collection found alive, in bytes.
 func alive() uint64 {

@@ -92,3 +92,14 @@ func TestTheEnvironmentDecides(t *testing.T) {
 		})
 	}
 }
+
+func TestSmallDifferencesStay(t *testing.T) {
+	for _, c := range []struct {
+		p, set int
+		want   bool
+	}{{100, 100, false}, {91, 100, false}, {89, 100, true}, {53, 50, false}, {56, 50, true}, {13, 12, false}, {14, 12, true}, {12, 100, true}} {
+		if differs(c.p, c.set) != c.want {
+			t.Errorf("from %d to %d: %v", c.set, c.p, !c.want)
+		}
+	}
+}
