@@ -276,7 +276,7 @@ func (l *lines) words() int {
 
 // newPage builds a page from lists in the order of compareLines. Two owners
 // with the same mark cannot be told apart; then there is no page, and the answer
-// for its owners is "unknown", never somebody else's list.
+// for its owners is "unknown".
 func newPage(like *page, lists []lines) (*page, error) {
 	p := &page{
 		key: like.key, bits: like.bits, salt: like.salt, readAt: like.readAt, epoch: like.epoch,

@@ -49,7 +49,8 @@ type View struct {
 // Contains reports whether the target is on the list now. An entry is gone the
 // moment its expiry passes by the database's clock, as far as that is known.
 // The chance that a target that is not on the list is taken for one that is, is
-// at most 3000 in 2⁶⁴.
+// at most 3000 in 2⁶⁴; that an owner without a list is taken for another one in
+// memory, 1 in 2⁶⁴ for each list there is.
 func (v View) Contains(target string) bool {
 	return v.nth > 0 && v.Has(PrintOf(target))
 }
