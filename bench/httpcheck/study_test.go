@@ -44,10 +44,10 @@ func TestRows(t *testing.T) {
 		ownUnix: rounds(1800, 90), floorDeep: rounds(9000, 10), ownDeep: rounds(9000, 2000), floorLone: rounds(10, 100), ownLone: rounds(10, 100),
 	}
 	want := map[string]float64{
-		"http-check-cpu": 1.2, "http-check-rate": 0.9, "http-check-two-way-cpu": 1.3,
-		"http-check-unix-rate": 2, "http-check-pipelined-cpu": 2,
+		"http-check-cpu": 1.2, "http-check-rate": 0.9, "http-two-way-cpu": 1.3,
+		"unix-rate": 2, "pipelined-cpu": 2,
 	}
-	met := map[string]bool{"http-check-unix-rate": true, "http-check-pipelined-cpu": true}
+	met := map[string]bool{"unix-rate": true, "pipelined-cpu": true}
 	got := rows(m)
 	if len(got) != len(want) {
 		t.Errorf("%d rows, want %d", len(got), len(want))
