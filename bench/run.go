@@ -175,28 +175,31 @@ func (p program) keep(file report.File, opts *options) error {
 	return err
 }
 
-// write makes RESULTS.md of all results that are there, and returns what is wrong
-// with them.
-func (p program) write(dir string) (problems []string, err error) {
+// write makes RESULTS.md of all results that are there, and returns the page, which
+// knows what is wrong with them.
+func (p program) write(dir string) (page *report.Page, err error) {
 	files, err := report.Load(dir, p.order())
 	if err != nil {
 		return nil, err
 	}
-	page := report.NewPage(files, report.Limits(dir))
+	page = report.NewPage(files, report.Limits(dir))
 	if err := os.WriteFile(filepath.Join(dir, "RESULTS.md"), page.Markdown(), 0o644); err != nil {
 		return nil, fmt.Errorf("write the results: %w", err)
 	}
-	return page.Problems(), nil
+	return page, nil
 }
 
-// publish writes RESULTS.md and fails if there are problems.
+// publish writes RESULTS.md, shows every target, and fails if there are problems.
 func (p program) publish(dir string) error {
-	problems, err := p.write(dir)
+	page, err := p.write(dir)
 	if err != nil {
 		return err
 	}
+	if _, err := p.out.Write(page.Targets()); err != nil {
+		return fmt.Errorf("show the targets: %w", err)
+	}
 	p.say("wrote %s", filepath.Join(dir, "RESULTS.md"))
-	return asError(problems)
+	return asError(page.Problems())
 }
 
 func asError(sentences []string) error {

@@ -17,6 +17,7 @@ type Page struct {
 	// limits returns the paragraph on why a row falls short, "" if there is none.
 	limits   func(id string) string
 	problems []string
+	verdicts [][]string // of each target, for a terminal
 	out      bytes.Buffer
 }
 
@@ -53,6 +54,13 @@ func (p *Page) Markdown() []byte { return p.out.Bytes() }
 // Problems returns what somebody has to do something about, one sentence each.
 func (p *Page) Problems() []string { return p.problems }
 
+// Targets returns the table of all targets for a terminal, in columns.
+func (p *Page) Targets() []byte {
+	var out bytes.Buffer
+	columns(&out, p.verdicts)
+	return out.Bytes()
+}
+
 func (p *Page) printf(format string, args ...any) { fmt.Fprintf(&p.out, format, args...) }
 
 func (p *Page) problem(format string, args ...any) {
@@ -68,6 +76,7 @@ func (p *Page) targets() {
 		row, found := p.row(t)
 		if !found {
 			missing++
+			p.verdicts = append(p.verdicts, []string{t.ID, "", bound(study.Row{Unit: t.Unit, AtMost: t.AtMost, AtLeast: t.AtLeast}), "not measured: " + p.whyNot(t)})
 			table.add("`"+t.ID+"`", t.What, "", bound(study.Row{Unit: t.Unit, AtMost: t.AtMost, AtLeast: t.AtLeast}), "",
 				"not measured: "+p.whyNot(t))
 			continue
@@ -83,6 +92,7 @@ func (p *Page) targets() {
 		default:
 			met++
 		}
+		p.verdicts = append(p.verdicts, []string{t.ID, measured(row), bound(row), verdict(row)})
 		table.add("`"+t.ID+"`", t.What, measured(row), bound(row), rounds(row), verdict(row))
 	}
 	p.printf("%d targets: %d met, %d short, %d not measured.\n\n%s\n", len(Targets), met, len(short), missing, table)

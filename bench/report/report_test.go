@@ -291,3 +291,17 @@ func TestCharts(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryTargetIsShownOnTheTerminal: none is left out, measured or not.
+func TestEveryTargetIsShownOnTheTerminal(t *testing.T) {
+	shown := string(NewPage(nil, func(string) string { return "" }).Targets())
+	lines := strings.Split(strings.TrimSpace(shown), "\n")
+	if len(lines) != len(Targets) {
+		t.Fatalf("%d lines for %d targets", len(lines), len(Targets))
+	}
+	for i, target := range Targets {
+		if fields := strings.Fields(lines[i]); fields[0] != target.ID || !strings.Contains(lines[i], "not measured: ") {
+			t.Errorf("%q stands for %s", lines[i], target.ID)
+		}
+	}
+}

@@ -87,7 +87,7 @@ func measure(ctx context.Context, env *study.Env, postmaster int, sides []side, 
 		for _, s := range sides {
 			line := cells(callers, s.name, shots[s.name])
 			table.Cells = append(table.Cells, line)
-			env.Log("writes: %v", line)
+			env.Log("writes: %d callers, %s: %s writes a second", callers, s.name, line[2])
 			if s.name != "pgbench" {
 				rates := study.Side{Name: s.name, Unit: "writes/s", Values: each(shots[s.name], shot.rate)}
 				peer := study.Side{Name: "pgbench", Unit: "transactions/s", Values: each(shots["pgbench"], shot.rate)}
