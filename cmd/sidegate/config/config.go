@@ -115,10 +115,14 @@ type Sync struct {
 	HardBound    time.Duration `koanf:"hard_bound"`
 }
 
-// Cache is the memory for lists, in bytes.
+// Cache is the memory for lists, in bytes; [Auto] = what the limit of the process
+// has room for.
 type Cache struct {
 	MaxBytes int64 `koanf:"max_bytes"`
 }
+
+// Auto is a size that is found out at the start.
+const Auto int64 = 0
 
 // Log says what is logged and how.
 type Log struct {

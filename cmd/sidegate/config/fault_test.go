@@ -37,7 +37,7 @@ var fileFaults = []struct{ name, file, want string }{
 	{"zero poll", "sync: {poll_interval: 0}", "0 is out of range"},
 	{"word for a size", "cache: {max_bytes: lots}", `"lots" is not a size`},
 	{"list for a size", "cache: {max_bytes: [1]}", "this is a list; write a size such as 256MiB"},
-	{"no memory", "cache: {max_bytes: 0}", "0 is too small; write at least 1"},
+	{"no memory", "cache: {max_bytes: 0}", "0 is too small; write at least 1, or auto"},
 	{"negative size", "cache: {max_bytes: -5}", `"-5" is not a size`},
 	{"word for a truth value", "insecure: 'yes'", "insecure at FILE:1: this is text; write true or false without quotes"},
 	{"text for a number", "apps: {acme: {limit: '5'}}", "this is text; write a whole number"},

@@ -90,6 +90,32 @@ func sizeKind(low int64) kind {
 	return kind{name: "size", parse: parse, show: showSize, schema: sizeSchema(low)}
 }
 
+// autoText is how [Auto] is written.
+const autoText = "auto"
+
+// autoSizeKind accepts sizes of at least low bytes, and the word auto.
+func autoSizeKind(low int64) kind {
+	size := sizeKind(low)
+	parse := func(raw any) (any, error) {
+		if raw == autoText {
+			return Auto, nil
+		}
+		v, err := size.parse(raw)
+		if err != nil {
+			err = fmt.Errorf("%w, or %s", err, autoText)
+		}
+		return v, err
+	}
+	show := func(v any) any {
+		if v == Auto {
+			return autoText
+		}
+		return size.show(v)
+	}
+	word := schema{"const": autoText}
+	return kind{name: "size or " + autoText, parse: parse, show: show, schema: schema{"anyOf": []any{word, size.schema}}}
+}
+
 func showSize(v any) any {
 	n := v.(int64)
 	if text := FormatSize(n); text != strconv.FormatInt(n, 10) {

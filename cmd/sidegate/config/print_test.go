@@ -106,6 +106,19 @@ apps:
 	}
 }
 
+// TestAutoIsPrinted: the word, not the zero that stands for it, which is refused.
+func TestAutoIsPrinted(t *testing.T) {
+	for _, written := range []string{"", "cache: {max_bytes: auto}"} {
+		printed, err := load(t, Source{File: write(t, written)}).YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(printed), "  max_bytes: auto ") {
+			t.Errorf("%q is printed as\n%s", written, printed)
+		}
+	}
+}
+
 func TestRedactDSN(t *testing.T) {
 	for dsn, want := range map[string]string{
 		"":                                  "",
