@@ -47,7 +47,7 @@ const EnvPrefix = "SIDEGATE_"
 // Keys returns every key in the order of the reference. The result is shared
 // and must not be changed.
 var Keys = sync.OnceValue(func() []*Key {
-	keys := slices.Concat(listenerKeys(), storeKeys(), appKeys())
+	keys := slices.Concat(listenerKeys(), shutdownKeys(), storeKeys(), appKeys())
 	// A key that stands in an optional group has its default only if the
 	// group is there: an api.jwt that nobody asked for must not appear
 	// because its claims have defaults.
@@ -64,7 +64,7 @@ var Keys = sync.OnceValue(func() []*Key {
 // optionalGroups exist only if a key of theirs is set or their name stands in the
 // file. A group within a group comes after it.
 var optionalGroups = []string{
-	"api.jwt", "apps.*",
+	"check.tls", "api.tls", "ops.tls", "api.jwt", "apps.*",
 	"apps.*.dialects.rongcloud", "apps.*.dialects.sendbird", "apps.*.dialects.imkit",
 	"apps.*.dialects.imkit.jwt",
 }
