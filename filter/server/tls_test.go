@@ -257,3 +257,15 @@ func TestImportIsToldThatTheListenerEnds(t *testing.T) {
 		<-stopped
 	}
 }
+
+// TestOnWhatOthersHaveBound: it stands in place of the addresses.
+func TestOnWhatOthersHaveBound(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := runCheck(t, blockedWorld(t), Options{Bound: []net.Listener{l}})
+	if a := r.get(goodTarget); r.addr.String() != l.Addr().String() || a.status != 200 {
+		t.Errorf("%v at %v", a, r.addr)
+	}
+}
