@@ -112,7 +112,8 @@ func autoSizeKind(low int64) kind {
 		}
 		return size.show(v)
 	}
-	return kind{name: "size or " + autoText, parse: parse, show: show}
+	word := schema{"const": autoText}
+	return kind{name: "size or " + autoText, parse: parse, show: show, schema: schema{"anyOf": []any{word, size.schema}}}
 }
 
 func showSize(v any) any {

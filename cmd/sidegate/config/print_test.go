@@ -113,7 +113,7 @@ func TestAutoIsPrinted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(string(printed), "  max_bytes: auto\n") {
+		if !strings.Contains(string(printed), "  max_bytes: auto ") {
 			t.Errorf("%q is printed as\n%s", written, printed)
 		}
 	}
