@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"time"
-
-	"maps"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -79,7 +77,7 @@ func takeSockets(p *program, cfg *config.Config) (passed, error) {
 
 func addressOf(a net.Addr) config.Address {
 	if a.Network() == "unix" {
-		return config.Address{Network: "unix", Address: a.String(), Mode: fs.ModeSocket.Perm()}
+		return config.Address{Network: "unix", Address: a.String(), Mode: config.DefaultSocketMode}
 	}
 	return config.Address{Network: "tcp", Address: a.String()}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,7 @@ import (
 	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
+	"github.com/sidegate/sidegate/cmd/sidegate/systemd"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/filter/server"
 	"github.com/sidegate/sidegate/metrics"
@@ -40,13 +42,18 @@ type sidegate struct {
 
 	loops stage // what the surfaces of vendors need besides
 
+	keepers  keepers          // of certificates
+	manager  systemd.Notifier // who started us, if they listen
+	stopping atomic.Bool      // the end has begun
+
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
 }
 
-// open says who may enter without a credential.
+// open says what of the doors is not the configuration's to say.
 type open struct {
-	api bool // native routes of an api listener that has no credential
+	api    bool   // native routes of an api listener without a credential are for everybody
+	passed passed // sockets that stand in place of addresses
 }
 
 // build makes everything in the order in which one needs the other. Nothing
@@ -55,6 +62,9 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build())}
 	var err error
 	if s.access, err = newAccess(cfg, s.registry, log); err != nil {
+		return nil, err
+	}
+	if s.keepers, err = newKeepers(cfg, s.registry, log); err != nil {
 		return nil, err
 	}
 	store, err := postgres.Open(ctx, postgres.Options{
@@ -113,7 +123,8 @@ func (s *sidegate) buildDoors(doors open) error {
 	}
 	if len(s.cfg.Check.Listen) > 0 {
 		if s.check, err = server.NewCheck(decide, server.Options{
-			Listen: addresses(s.cfg.Check.Listen), Auth: s.access.check, Logger: s.log,
+			Listen: addresses(s.cfg.Check.Listen), Bound: doors.passed["check"], TLS: s.keepers.of("check"),
+			Auth: s.access.check, DrainTimeout: s.cfg.Shutdown.Timeout, Logger: s.log,
 		}); err != nil {
 			return err
 		}
@@ -123,7 +134,7 @@ func (s *sidegate) buildDoors(doors open) error {
 			return err
 		}
 	}
-	return s.buildOps(decide)
+	return s.buildOps(decide, doors)
 }
 
 // buildAPI makes the listener for block lists, native and in the vendors' forms,
@@ -138,7 +149,8 @@ func (s *sidegate) buildAPI(doors open, counts *filter.Metrics) error {
 		return err
 	}
 	s.api, err = server.NewAPI(core.lists, server.Options{
-		Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api,
+		Listen: addresses(s.cfg.API.Listen), Bound: doors.passed["api"], TLS: s.keepers.of("api"),
+		Auth: s.access.api, Open: doors.api, DrainTimeout: s.cfg.Shutdown.Timeout,
 		Users: core.users, Rooms: core.rooms, Transfers: core.moves, Surfaces: surfaces,
 		Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
 	})
@@ -150,15 +162,17 @@ func (s *sidegate) buildAPI(doors open, counts *filter.Metrics) error {
 	return nil
 }
 
-func (s *sidegate) buildOps(decide *filter.Filter) error {
+func (s *sidegate) buildOps(decide *filter.Filter, doors open) error {
 	if len(s.cfg.Ops.Listen) == 0 {
 		return nil
 	}
 	var err error
 	s.ops, err = metrics.NewOps(metrics.OpsOptions{
-		Listen: addresses(s.cfg.Ops.Listen), Gatherer: s.registry, Build: build(), Auth: s.access.ops, Logger: s.log,
+		Listen: addresses(s.cfg.Ops.Listen), Bound: doors.passed["ops"], TLS: s.keepers.of("ops"),
+		DrainTimeout: min(s.cfg.Shutdown.Timeout, opsDrain),
+		Gatherer:     s.registry, Build: build(), Auth: s.access.ops, Logger: s.log,
 		Started: []metrics.Probe{{Name: "sync", Check: s.synced}, {Name: "limits", Check: s.limited}},
-		Ready:   []metrics.Probe{{Name: "snapshot", Check: s.usable}},
+		Ready:   []metrics.Probe{{Name: "snapshot", Check: s.usable}, {Name: "shutdown", Check: s.staying}},
 	})
 	if err != nil {
 		return err
@@ -200,9 +214,15 @@ func (s *sidegate) unbind() (err error) {
 	return err
 }
 
+// opsDrain is how long requests under way on the ops listener may take when
+// everything else has ended: a scrape ends in time, a profile may be lost.
+const opsDrain = time.Second
+
 // run serves until ctx ends. The order of the stages is the order of stopping:
-// no new questions, then no probes, then the writers, the feed and the memory,
-// and at last the connections.
+// first everybody is told, then no new questions are taken and those under way are
+// answered, then the writers, the feed and the memory end. Probes and metrics are
+// there until then: whoever watches sees the process go, not vanish. At last the
+// connections to the database are closed.
 func (s *sidegate) run(ctx context.Context) error {
 	defer s.store.Close()
 	var doors, ops, upkeep stage
@@ -217,6 +237,9 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)
 	}
+	for _, k := range s.keepers {
+		ops = append(ops, k.Run)
+	}
 	if s.access.signed != nil {
 		// As long as anybody may ask who somebody is.
 		upkeep = append(upkeep, s.access.signed.Run)
@@ -224,11 +247,29 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
 	}
-	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run, s.memory.Keep})
+	notice := stage{s.reportStart, func(stopped context.Context) error {
+		<-stopped.Done()
+		s.giveNotice(ctx)
+		return nil
+	}}
+	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, stage{s.cache.Run, s.memory.Keep}, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// giveNotice says that the process is about to end: readiness goes off, and
+// requests are taken for as long as it takes others to look elsewhere. If it was no
+// signal that ended ctx but a part that failed, there is nothing to wait for.
+func (s *sidegate) giveNotice(ctx context.Context) {
+	s.stopping.Store(true)
+	s.tell(systemd.Stopping, systemd.Status("stopping"))
+	if ctx.Err() == nil {
+		return
+	}
+	s.log.Info("stopping", "delay", s.cfg.Shutdown.Delay, "timeout", s.cfg.Shutdown.Timeout)
+	time.Sleep(s.cfg.Shutdown.Delay)
 }
 
 // addresses converts what the configuration says.

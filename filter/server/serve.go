@@ -134,4 +134,3 @@ func (l *Listener) refuse(c *conn) {
 	}
 	_ = nc.Close()
 }
-

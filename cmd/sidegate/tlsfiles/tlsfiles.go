@@ -22,6 +22,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -155,6 +156,9 @@ func (c Client) Config() (*tls.Config, error) {
 			continue
 		}
 		if err := c.believe(config, path); err != nil {
+			if path == c.Own && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
+				continue // the server's alone; its authority may be known all the same
+			}
 			return nil, err
 		}
 	}
