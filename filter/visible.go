@@ -23,8 +23,9 @@ type Sent struct {
 // rules. All that they need of history is read at once. None is counted as a
 // decision.
 //
-// Errors are an *[Error] with [CodeUnknownApp], and those of [EvidenceStore].
-// Nothing of the arguments is kept and no goroutine is left when it returns.
+// Errors are an *[Error] with [CodeUnknownApp], and those of [EvidenceStore]. An app
+// in shadow hides nothing, also when the store cannot be asked: [Decision.Would] is
+// unknown then. Nothing of the arguments is kept and no goroutine is left when it returns.
 func (f *Filter) Visible(ctx context.Context, check Check, messages []Sent, decisions []Decision) error {
 	if f.store == nil {
 		return errors.New("filter: visible: there is no store of evidence")
@@ -48,7 +49,10 @@ func (f *Filter) Visible(ctx context.Context, check Check, messages []Sent, deci
 			e.check.Sender = messages[i].Sender
 			decisions[i] = e.decide()
 		})
-		if done, err := memory.complete(ctx); err != nil {
+		if done, err := memory.complete(ctx); err != nil && probe.app.shadow {
+			fill(decisions, undecided(CauseNotLoaded).shadowed())
+			return nil
+		} else if err != nil {
 			return fmt.Errorf("visible: %w", err)
 		} else if done {
 			return nil
