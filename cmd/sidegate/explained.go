@@ -50,11 +50,11 @@ func (x *explanation) show(p *program) {
 	}
 	p.say("")
 	policy := x.Policy
-	enforced := "enforced"
-	if !policy.Enforce {
-		enforced = "not enforced (a dry run)"
+	enforced := "."
+	if policy.Enforce != nil && !*policy.Enforce {
+		enforced = "; not enforced, a dry run."
 	}
-	p.say("In %s rooms of app %s: mode %s, on_block %s, on_unknown %s, %s.", printable(x.RoomType), printable(x.App),
+	p.say("In %s rooms of app %s: mode %s, on_block %s, on_unknown %s%s", printable(x.RoomType), printable(x.App),
 		printable(policy.Mode), printable(policy.OnBlock), printable(policy.OnUnknown), enforced)
 }
 

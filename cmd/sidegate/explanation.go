@@ -39,7 +39,8 @@ type explainedPolicy struct {
 	OnBlock   string `json:"on_block"`
 	OnUnknown string `json:"on_unknown"`
 	Allowlist bool   `json:"allowlist"`
-	Enforce   bool   `json:"enforce"`
+	// Enforce is nil in the answer of a server that cannot but enforce.
+	Enforce *bool `json:"enforce"`
 }
 
 type explainedRule struct {
@@ -79,7 +80,7 @@ func explanationOf(check *filter.Check, x *filter.Explanation) *explanation {
 		RoomType: check.RoomType.String(), At: timeOrNull(x.At), Decision: explainedDecision(&x.Decision),
 		Policy: explainedPolicy{
 			Mode: x.Mode.String(), OnBlock: x.OnBlock.String(), OnUnknown: x.OnUnknown.String(), Allowlist: x.Allowlist,
-			Enforce: x.Enforced,
+			Enforce: &x.Enforced,
 		},
 		Rules: make([]explainedRule, len(x.Rules)), Lists: make([]explainedList, len(x.Lists)),
 	}
