@@ -118,9 +118,14 @@ const replayPatience = 30 * time.Second
 // try calls run with the policies of a configuration. It reads the database as a
 // sidecar does, and writes nothing to it.
 func (c *replayCmd) try(ctx context.Context, p *program, run func(context.Context, replayAnswerer) error) error {
-	cfg, err := c.fileFlag.load(p, c.values())
+	src := c.source(p, c.values())
+	src.Open = true
+	cfg, err := loadConfig(src)
 	if err != nil {
 		return err
+	}
+	if cfg.Postgres.URL == "" {
+		return usageError{fmt.Errorf("postgres.url is empty in %s: replay takes the lists from a database; give --postgres-url or SIDEGATE_POSTGRES_URL", c.Config)}
 	}
 	cfg.Log.Level = "error" // what a server would warn of is no part of a comparison
 	core, err := openReplayCore(ctx, cfg, newLogger(cfg.Log, p.stderr))
