@@ -53,6 +53,7 @@ type open struct {
 // runs and nothing is bound yet; on an error nothing is left behind.
 func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, doors open) (*sidegate, error) {
 	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build())}
+	warnOfShadow(cfg, log)
 	var err error
 	if s.access, err = newAccess(cfg, s.registry, log); err != nil {
 		return nil, err

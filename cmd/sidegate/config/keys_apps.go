@@ -32,7 +32,7 @@ func appKeys() []*Key {
 		{Path: "apps.*.invitations", kind: enumKind("include", "exclude"), policy: invitationsField,
 			Doc: "What POST /v1/invitees does with those who block, or are blocked by, the inviter: include = everybody is allowed and they are named, exclude = they are left out. Every preset includes."},
 		{Path: "apps.*.enforce", kind: boolKind, policy: enforceField,
-			Doc: "false = a dry run: every message is delivered, the answer says what it would have been (would), and sidegate_shadow_mismatches_total counts. A list that is unknown delivers too, whatever on_unknown says."},
+			Doc: "false = a dry run: every message is delivered, the answer says what it would have been (would), and sidegate_shadow_mismatches_total counts. A list that is unknown delivers too, whatever on_unknown says. Every preset enforces."},
 	}
 	for t := filter.Direct; t <= filter.Open; t++ {
 		keys = append(keys,
