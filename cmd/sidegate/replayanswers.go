@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/metrics"
 	"github.com/sidegate/sidegate/metrics/border"
@@ -128,7 +130,8 @@ func (c *replayCmd) try(ctx context.Context, p *program, run func(context.Contex
 		return usageError{fmt.Errorf("postgres.url is empty in %s: replay takes the lists from a database; give --postgres-url or SIDEGATE_POSTGRES_URL", c.Config)}
 	}
 	cfg.Log.Level = "error" // what a server would warn of is no part of a comparison
-	core, err := openReplayCore(ctx, cfg, newLogger(cfg.Log, p.stderr))
+	log, _ := newLogger(cfg.Log, p.stderr)
+	core, err := openReplayCore(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -172,8 +175,13 @@ func openReplayCore(ctx context.Context, cfg *config.Config, log *slog.Logger) (
 		policies[name] = policy
 	}
 	core := &replayCore{store: &upstream{Store: store, log: log}}
+	budget := cfg.Cache.MaxBytes
+	if budget == config.Auto {
+		memory := headroom.Find(os.DirFS("/"))
+		budget = memory.CacheBytes()
+	}
 	core.cache, err = cache.New(cache.Options{
-		MaxBytes: cfg.Cache.MaxBytes, Apps: apps, Loader: core.store, Sizer: core.store, LoadTimeout: replayPatience,
+		MaxBytes: budget, Apps: apps, Loader: core.store, Sizer: core.store, LoadTimeout: replayPatience,
 		Metrics: cache.NewMetrics(registry), Logger: log,
 	})
 	if err == nil {

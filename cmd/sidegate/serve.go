@@ -19,7 +19,9 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	if err := cfg.CheckServe(); err != nil {
 		return usageError{err}
 	}
-	log := newLogger(cfg.Log, p.stderr)
+	hangup, stop := p.hangups()
+	defer stop()
+	log, level := newLogger(cfg.Log, p.stderr)
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
@@ -27,6 +29,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	s.reloads.read, s.reloads.level, s.reloads.hangup = func() (*config.Config, error) { return c.load(p) }, level, hangup
 	if err := s.begin(ctx); err != nil {
 		s.store.Close()
 		return unlessStopped(ctx, err)
