@@ -48,7 +48,7 @@ func opsKeys() []*Key {
 func jwtKeys(group string) []*Key {
 	return []*Key{
 		{Path: group + ".jwks_url", kind: webKind, Doc: "Where the keys are fetched: https, or http on loopback, without redirects. One of jwks_url, jwks_file, public_key and secret."},
-		{Path: group + ".jwks_file", kind: textKind, Doc: "A file with the keys as a JWK set; it is read again every ten minutes."},
+		{Path: group + ".jwks_file", kind: fileKind, Doc: "A file with the keys as a JWK set; it is read again every ten minutes."},
 		{Path: group + ".public_key", kind: textKind, Doc: "One public key or certificate, in PEM."},
 		{Path: group + ".secret", kind: secretKind, Doc: "One shared secret, for the HS algorithms, with at least as many bytes as the hash: 32 for HS256."},
 		{Path: group + ".algorithms", kind: textsKind, Default: []any{},
