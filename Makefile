@@ -92,6 +92,11 @@ dialects: postgres node ## Run the vendors' SDKs against the program, print what
 alerts: postgres prometheus ## Test the alert rules, with promtool and with a real Prometheus beside the program
 	go -C deploy/observetest test -count=1 -timeout 15m ./...
 
+# A module of its own as well.
+.PHONY: packaging
+packaging: ## Read Dockerfile and compose file as BuildKit and Compose do
+	go -C deploy/packagetest test -count=1 ./...
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (5s)
 	@.ci/fuzz $(FUZZTIME)

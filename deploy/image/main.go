@@ -22,15 +22,18 @@ const usage = `usage: go run ./deploy/image check BINARY   start it as the image
 // patience bounds a whole run: what is waited for takes seconds.
 const patience = 3 * time.Minute
 
-func main() {
+func main() { os.Exit(execute()) }
+
+func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:gocritic // nothing of what is deferred outlives the process
+		return 1
 	}
+	return 0
 }
 
 func run(ctx context.Context, args []string) error {
