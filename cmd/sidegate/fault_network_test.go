@@ -81,6 +81,18 @@ func (n *network) sever() {
 	}
 }
 
+// carries tells whether one of the connections has this port on the server's side.
+func (n *network) carries(port string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for l := range n.links {
+		if _, own, err := net.SplitHostPort(l.server.LocalAddr().String()); err == nil && own == port {
+			return true
+		}
+	}
+	return false
+}
+
 // pass waits until packets pass.
 func (n *network) pass() {
 	n.mu.Lock()

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -137,11 +139,36 @@ func agesShow(of []*watched) func() bool {
 	}
 }
 
-// inDoubt tells whether a write has had an unknown outcome since, or always if
-// that is not wanted: it takes seconds until a writer gives up.
-func (w *faultRun) inDoubt(wanted bool) func() bool {
+// midWrite strikes; if that is wanted, while a write through these networks is
+// under way, for it waits for a lock. Otherwise there may be none, and later ones
+// find out that their connection is dead before they send anything. It tells
+// whether a write has had an unknown outcome since, or always if that is not
+// wanted: it takes seconds until a writer gives up.
+func (w *faultRun) midWrite(wanted bool, networks []*network, strike func()) (doubt func() bool) {
+	w.t.Helper()
 	before := w.doubts.Load()
-	return func() bool { return !wanted || w.doubts.Load() > before }
+	if !wanted {
+		strike()
+		return func() bool { return true }
+	}
+	session, err := openSession(w.t.Context(), w.dsn)
+	w.do(err)
+	w.t.Cleanup(func() { _ = session.close() })
+	_, err = session.say("BEGIN; LOCK TABLE sidegate.owner IN SHARE MODE; SELECT 'locked';", 1)
+	w.do(err)
+	waitFor(w.t, "a write waits", func() bool {
+		// It gives up and is repeated after a second.
+		printed, err := session.say(`SELECT pg_stat_clear_snapshot(); SELECT coalesce(string_agg(client_port::text, ','), '') FROM pg_stat_activity
+			WHERE application_name = 'sidegate' AND wait_event_type = 'Lock' AND clock_timestamp() - query_start < '200ms';`, 2)
+		w.do(err)
+		return slices.ContainsFunc(strings.Split(printed[1], ","), func(port string) bool {
+			return slices.ContainsFunc(networks, func(n *network) bool { return n.carries(port) })
+		})
+	})
+	strike()
+	_, err = session.say("ROLLBACK;", 0)
+	w.do(err)
+	return func() bool { return w.doubts.Load() > before }
 }
 
 func both(a, b func() bool) func() bool { return func() bool { return a() && b() } }
@@ -206,9 +233,9 @@ func TestFaultPostmasterKilled(t *testing.T) {
 // have given up.
 func TestFaultServerFrozen(t *testing.T) {
 	survives(t, func(w *faultRun, round int) struck {
-		w.do(w.server.Freeze(t.Context()))
+		doubt := w.midWrite(round%2 == 1, w.networks, func() { w.do(w.server.Freeze(t.Context())) })
 		return struck{
-			cut: w.sidecars, held: both(agesShow(w.sidecars), w.inDoubt(round%2 == 1)),
+			cut: w.sidecars, held: both(agesShow(w.sidecars), doubt),
 			repair: func() { w.do(w.server.Thaw()) },
 		}
 	})
@@ -223,11 +250,13 @@ func TestFaultNetworkSwallows(t *testing.T) {
 		if i := round % 3; i < 2 {
 			cut, networks = cut[i:i+1], networks[i:i+1]
 		}
-		for _, n := range networks {
-			n.swallow()
-		}
+		doubt := w.midWrite(round%2 == 1, networks, func() {
+			for _, n := range networks {
+				n.swallow()
+			}
+		})
 		return struck{
-			cut: cut, held: both(agesShow(cut), w.inDoubt(round%2 == 1)),
+			cut: cut, held: both(agesShow(cut), doubt),
 			repair: func() {
 				for _, n := range networks {
 					n.restore()

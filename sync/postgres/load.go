@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sidegate/sidegate/cache"
 )
@@ -45,28 +46,20 @@ func (s *Store) Load(ctx context.Context, app string, kind cache.Kind, r cache.R
 
 func (s *Store) load(ctx context.Context, app string, kind cache.Kind, r cache.Range, into cache.Intake) error {
 	lo, hi := signed(r)
-	rows, err := s.loads.Query(ctx, loadSQL, app, kind.String(), lo, hi)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
 	var head loadHead
-	var row pageRow
-	for rows.Next() {
-		if err := row.read(rows.RawValues(), rows.FieldDescriptions()); err != nil {
-			return &decodeError{err}
+	err := reading(ctx, s.loads, func(conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, loadSQL, app, kind.String(), lo, hi)
+		if err != nil {
+			return err
 		}
-		if len(row.head) > 0 {
-			if err := decode(row.head, &head); err != nil {
-				return err
-			}
-			continue
+		defer rows.Close()
+		begun, err := handAll(rows, &head, into)
+		if err != nil && begun {
+			return &halfwayError{err}
 		}
-		if err := row.handTo(into); err != nil {
-			return &decodeError{err}
-		}
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	identity, err := head.Identity.identity()
@@ -75,6 +68,34 @@ func (s *Store) load(ctx context.Context, app string, kind cache.Kind, r cache.R
 	}
 	into.Done(identity, head.Count)
 	return nil
+}
+
+// halfwayError keeps a load from beginning anew: part of the page has been handed
+// over.
+type halfwayError struct{ err error }
+
+func (e *halfwayError) Error() string { return e.err.Error() }
+func (e *halfwayError) Unwrap() error { return e.err }
+
+// handAll hands the lists of a page on and reports whether it has begun to.
+func handAll(rows pgx.Rows, head *loadHead, into cache.Intake) (begun bool, err error) {
+	var row pageRow
+	for rows.Next() {
+		if err := row.read(rows.RawValues(), rows.FieldDescriptions()); err != nil {
+			return begun, &decodeError{err}
+		}
+		if len(row.head) > 0 {
+			if err := decode(row.head, head); err != nil {
+				return begun, err
+			}
+			continue
+		}
+		begun = true
+		if err := row.handTo(into); err != nil {
+			return begun, &decodeError{err}
+		}
+	}
+	return begun, rows.Err()
 }
 
 // pageRow is one row of loadSQL, as it lies in the connection's buffer until the

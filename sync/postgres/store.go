@@ -84,7 +84,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if s.loads, err = newPool(ctx, config, loadConns, nil); err == nil {
 		if s.polls, err = newPool(ctx, config, pollConns, nil); err == nil {
-			if s.exports, err = newPool(ctx, config, exportConns, nil); err == nil {
+			if s.exports, err = newPool(ctx, config, exportConns, proving); err == nil {
 				s.writes, err = newPool(ctx, config, writeConns, cancelling)
 			}
 		}
@@ -134,11 +134,10 @@ func cancelling(c *pgxpool.Config) {
 	}
 }
 
-// readJSON runs a query that answers with one JSON value.
-func readJSON(ctx context.Context, pool *pgxpool.Pool, into any, query string, args ...any) error {
-	return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		return scanJSON(conn.QueryRow(ctx, query, args...), into)
-	})
+// proving prepares the pool of the exports: they are rare and cannot begin anew, so
+// each first tries its connection.
+func proving(c *pgxpool.Config) {
+	c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
 }
 
 func scanJSON(row pgx.Row, into any) error {

@@ -21,6 +21,9 @@ func listenerKeys() []*Key {
 			Doc: "Tokens that may read and write lists; entries as in check.tokens. Without any, and without api.jwt, every call is answered 401."},
 	}
 	keys = append(keys, opsKeys()...)
+	for _, name := range []string{"check", "api", "ops"} {
+		keys = append(keys, tlsKeys(name)...)
+	}
 	keys = append(keys, jwtKeys("api.jwt")...)
 	return append(keys,
 		&Key{Path: "api.jwt.app_claim", kind: textKind, Default: "app", Doc: "The claim that names the app, or a list of apps. A signed token without it is for no app."},
@@ -44,11 +47,40 @@ func opsKeys() []*Key {
 	}
 }
 
+// tlsKeys are those of the certificate of a listener, and shutdownKeys those of the
+// end of all.
+func tlsKeys(listener string) []*Key {
+	group := listener + ".tls"
+	return []*Key{
+		{Path: group + ".cert_file", kind: fileKind,
+			Doc: "The certificate of the TCP addresses, in PEM, its intermediates behind it. The files are looked at every five seconds: new ones are taken without a restart, and ones that cannot be used leave the old certificate in place."},
+		{Path: group + ".key_file", kind: fileKind, Doc: "Its private key, in PEM."},
+		{Path: group + ".client_ca_file", kind: fileKind, Doc: clientCADoc[listener]},
+		{Path: group + ".min_version", kind: enumKind("1.2", "1.3"), Default: "1.2", Doc: "The oldest version of TLS that is spoken."},
+	}
+}
+
+// clientCADoc says what a client's certificate is good for.
+var clientCADoc = map[string]string{
+	"check": "Authorities in PEM: every client must show a certificate of theirs. It opens the listener as a token with the scope app for every app does; with check.tokens a token is needed besides.",
+	"api":   "Authorities in PEM: every client must show a certificate of theirs. It opens the connection and nothing else: tokens, signed tokens and the keys of dialects say who may do what.",
+	"ops":   "Authorities in PEM: every client must show a certificate of theirs, metrics and probes included: a kubelet has none, so probe with `sidegate healthcheck`. It opens the connection and nothing else.",
+}
+
+func shutdownKeys() []*Key {
+	return []*Key{
+		{Path: "shutdown_delay", kind: durationKind(0, 10*time.Minute), Default: "0s",
+			Doc: "After SIGTERM, how long requests are still taken as before while /readyz says 503: for load balancers that need a while to look away, and for a sidecar that is told to stop together with the server that asks it. A native sidecar of Kubernetes needs none."},
+		{Path: "shutdown_timeout", kind: durationKind(100*time.Millisecond, 10*time.Minute), Default: "5s",
+			Doc: "How long requests under way may take then. An import that is under way after half of it is ended with a report of the line it has reached; what is left at its end is cut off. Whoever kills the process (terminationGracePeriodSeconds, TimeoutStopSec) must wait longer than both together."},
+	}
+}
+
 // jwtKeys are the keys that say how a signed token is verified.
 func jwtKeys(group string) []*Key {
 	return []*Key{
 		{Path: group + ".jwks_url", kind: webKind, Doc: "Where the keys are fetched: https, or http on loopback, without redirects. One of jwks_url, jwks_file, public_key and secret."},
-		{Path: group + ".jwks_file", kind: textKind, Doc: "A file with the keys as a JWK set; it is read again every ten minutes."},
+		{Path: group + ".jwks_file", kind: fileKind, Doc: "A file with the keys as a JWK set; it is read again every ten minutes."},
 		{Path: group + ".public_key", kind: textKind, Doc: "One public key or certificate, in PEM."},
 		{Path: group + ".secret", kind: secretKind, Doc: "One shared secret, for the HS algorithms, with at least as many bytes as the hash: 32 for HS256."},
 		{Path: group + ".algorithms", kind: textsKind, Default: []any{},
@@ -72,8 +104,8 @@ func storeKeys() []*Key {
 			Doc: "From this age on an answer says how old it is (stale_ms). At least poll_interval."},
 		{Path: "sync.hard_bound", kind: durationKind(time.Millisecond, 30*day), Default: "5m",
 			Doc: "From this age on there is no answer, only unknown. At least soft_bound. It is the longest time for which a block made during an outage can stay unseen."},
-		{Path: "cache.max_bytes", kind: sizeKind(1), Default: "256MiB",
-			Doc: "Memory for block lists and all that keeping them costs: about 12 bytes an entry of short lists, 9 of long ones, nothing for a user without a list. The process takes up to a quarter more and 64 MiB. If all lists fit, all are loaded at the start and no check waits for the database; if not, the least asked for leave."},
+		{Path: "cache.max_bytes", kind: autoSizeKind(1), Default: autoText,
+			Doc: "Memory for block lists and all that keeping them costs: about 12 bytes an entry of short lists, 9 of long ones, nothing for a user without a list. The process takes up to a quarter more and 64 MiB; auto = what that leaves under nine tenths of the memory limit of the container or unit (a limit of 512MiB gives 317 MiB), or 256 MiB where there is none. If all lists fit, all are loaded at the start and no check waits for the database; if not, the least asked for leave."},
 		{Path: "log.level", kind: enumKind("debug", "info", "warn", "error"), Default: "info", Flag: "log-level",
 			Doc: "The least severe message that is written."},
 		{Path: "log.format", kind: enumKind("text", "json"), Default: "text", Flag: "log-format",

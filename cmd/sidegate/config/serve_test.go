@@ -14,18 +14,18 @@ func TestCheckServe(t *testing.T) {
 		{"no database", "", "postgres.url is empty"},
 		{"nothing to serve", db + "check: {listen: []}\napi: {listen: []}\nops: {listen: []}", "nothing to serve"},
 		{"sidecar only", db + "api: {listen: []}\nops: {listen: []}", ""},
-		{"exposed check", db + "check: {listen: '0.0.0.0:7070'}", "0.0.0.0:7070 can be reached from other machines and nobody is asked for a credential; set check.tokens,"},
+		{"exposed check", db + "check: {listen: '0.0.0.0:7070'}", "0.0.0.0:7070 can be reached from other machines and nobody is asked for a credential; set check.tokens or check.tls.client_ca_file,"},
 		{"exposed by the second address", db + "check: {listen: ['127.0.0.1:1', ':7070']}", ":7070 can be reached"},
 		{"exposed check with a token", db + "check: {listen: '0.0.0.0:7070', tokens: [t]}", ""},
 		{"socket", db + "check: {listen: 'unix:///run/s.sock?mode=0666'}", ""},
-		{"exposed api", db + "api: {listen: ':7071'}", "set api.tokens or api.jwt,"},
-		{"a token of another listener does not help", db + "check: {tokens: [t]}\napi: {listen: ':7071'}", "set api.tokens or api.jwt,"},
+		{"exposed api", db + "api: {listen: ':7071'}", "set api.tokens, api.jwt or api.tls.client_ca_file,"},
+		{"a token of another listener does not help", db + "check: {tokens: [t]}\napi: {listen: ':7071'}", "set api.tokens, api.jwt or api.tls.client_ca_file,"},
 		{"exposed api with a token", db + "api: {listen: ':7071', tokens: [t]}", ""},
 		{"exposed api with JWT", db + "api: {listen: ':7071', jwt: {secret: s}}", ""},
-		{"JWT is not for check", db + "api: {jwt: {secret: s}}\ncheck: {listen: ':7070'}", "set check.tokens,"},
+		{"JWT is not for check", db + "api: {jwt: {secret: s}}\ncheck: {listen: ':7070'}", "set check.tokens or check.tls.client_ca_file,"},
 		{"exposed ops", db + "ops: {listen: ':7072'}", ""},
 		{"insecure", db + "insecure: true\ncheck: {listen: ':7070'}\napi: {listen: ':7071'}", ""},
-		{"token file", db + "api: {tokens: [{file: " + missing + "}]}", "no such file"},
+		{"a secret that was not read", db + "api: {jwt: {secret_file: " + missing + "}}", "have not been read"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := load(t, Source{File: write(t, tc.file)}).CheckServe()
@@ -57,7 +57,7 @@ func TestWarnings(t *testing.T) {
 		{"api: {tokens: [{name: app, token: t, scopes: [user]}]}", `token "app" has the scope user alone and names no user`},
 		{"check: {tokens: [{name: app, token: t, scopes: [user]}]}", "opens nothing"},
 		{"api: {tokens: [{name: app, token: t, scopes: [user, app]}]}", ""},
-		{public + "}}", "api.jwt has no audience"},
+		{public + "}}", " has no audience"},
 		{public + ", audience: sidegate}}", ""},
 		{"api: {jwt: {secret: s3cret}}", ""},
 	} {
