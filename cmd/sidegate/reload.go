@@ -90,8 +90,12 @@ func (r *reloader) run(ctx context.Context) error {
 	}
 }
 
-// serve reloads for a member of staff.
-func (r *reloader) serve(*http.Request) (any, error) {
+// serve reloads for a member of staff. Whoever is for certain apps only must not
+// learn of others, which a fault would name.
+func (r *reloader) serve(req *http.Request) (any, error) {
+	if border.FromContext(req.Context()).Apps != nil {
+		return nil, border.Forbidden()
+	}
 	done, err := r.reload()
 	if err != nil {
 		return nil, border.Problem{Code: border.CodeInvalidConfiguration, Detail: err.Error()}
