@@ -33,7 +33,7 @@ lint: fmt vet staticcheck golangci ## Run every linter
 
 .PHONY: fmt
 fmt: ## Fail if a file is not formatted
-	@files=$$(gofmt -l bench cache cmd docs filter metrics sync); \
+	@files=$$(gofmt -l bench cache cmd deploy docs filter metrics sync); \
 	if [ -n "$$files" ]; then echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; fi
 
 .PHONY: vet
@@ -99,9 +99,10 @@ cover: postgres ## Measure what the tests reach: coverage.out
 	@go tool cover -func=$(COVER) | tail -1
 
 .PHONY: docs
-docs: ## Write the generated pages of docs/reference
+docs: ## Write what is generated: the pages of docs/reference, the dashboards of Grafana
 	@go run ./cmd/sidegate docs --openapi filter/server/openapi
 	@go run ./cmd/sidegate docs
+	@go run ./deploy/grafana/generate
 
 .PHONY: clean
 clean: ## Remove what was built; the data of `make run` (.sidegate) stays
