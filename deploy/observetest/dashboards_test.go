@@ -19,18 +19,15 @@ type asked struct {
 	where string
 	expr  string // with the variables of Grafana in it, if it is a dashboard's
 	panel bool   // of a panel: it must have an answer
-	table bool   // asked for one moment only
+	table bool   // with a line for each process
 }
 
 // A dashboard, as far as these tests look at it.
 type dashboard struct {
 	UID    string
 	Panels []struct {
-		Title   string
-		Targets []struct {
-			RefID, Expr string
-			Instant     bool
-		}
+		Type, Title string
+		Targets     []struct{ RefID, Expr string }
 	}
 	Annotations struct{ List []struct{ Name, Expr string } }
 	Templating  struct {
@@ -61,7 +58,7 @@ var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 func (d dashboard) asked() (list []asked) {
 	for _, p := range d.Panels {
 		for _, q := range p.Targets {
-			list = append(list, asked{where: fmt.Sprintf("%s: %s, query %s", d.UID, p.Title, q.RefID), expr: q.Expr, panel: true, table: q.Instant})
+			list = append(list, asked{where: fmt.Sprintf("%s: %s, query %s", d.UID, p.Title, q.RefID), expr: q.Expr, panel: true, table: p.Type == "table"})
 		}
 	}
 	for _, n := range d.Annotations.List {

@@ -106,6 +106,12 @@ func stat(a about, unit string, queries ...query) panel {
 		"colorMode": "value", "graphMode": "area", "justifyMode": "auto", "orientation": "auto", "textMode": "auto",
 		"reduceOptions": map[string]any{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
 	}
+	for i := range p.Targets {
+		if strings.Contains(p.Targets[i].Expr, "$__range") { // of the whole time: it has no course
+			p.Targets[i].Range, p.Targets[i].Instant = false, true
+			p.Options["graphMode"] = "none"
+		}
+	}
 	return p
 }
 
