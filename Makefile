@@ -131,9 +131,10 @@ cover: postgres ## Measure what the tests reach: coverage.out
 	@go tool cover -func=$(COVER) | tail -1
 
 .PHONY: docs
-docs: ## Write the generated pages of docs/reference
+docs: ## Write what is generated: the pages of docs/reference, the dashboards of Grafana
 	@go run ./cmd/sidegate docs --openapi filter/server/openapi
 	@go run ./cmd/sidegate docs
+	@go run ./deploy/grafana/generate
 
 .PHONY: clean
 clean: ## Remove what was built; the data of `make run` (.sidegate) stays
