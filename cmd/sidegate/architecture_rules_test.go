@@ -40,7 +40,9 @@ var floors = map[string][]string{
 	"sync/postgres/pgtest":  {"sync/postgres", "sync/postgres/localpg"},
 	// 4: knows all names, wires everything.
 	"cmd/sidegate":          {"*"},
-	"cmd/sidegate/config":   {"filter"},
+	"cmd/sidegate/config":   {"filter", "cmd/sidegate/tlsfiles"},
+	"cmd/sidegate/tlsfiles": {},
+	"cmd/sidegate/systemd":  {},
 	"cmd/sidegate/headroom": {},
 	"bench":                 {"*"},
 	"bench/history":         {},

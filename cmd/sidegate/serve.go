@@ -8,11 +8,16 @@ import (
 	"slices"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/cmd/sidegate/systemd"
 )
 
 // Run serves until the first signal.
 func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	cfg, err := c.load(p)
+	if err != nil {
+		return err
+	}
+	sockets, err := takeSockets(p, cfg)
 	if err != nil {
 		return err
 	}
@@ -25,11 +30,14 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
-	s, err := buildSidegate(ctx, cfg, log, open{api: cfg.Insecure && allLocal(cfg.API.Listen)})
+	s, err := buildSidegate(ctx, cfg, log, open{
+		api: cfg.Insecure && allLocal(cfg.API.Listen), passed: sockets,
+	})
 	if err != nil {
 		return err
 	}
 	s.reloads.read, s.reloads.level, s.reloads.hangup = func() (*config.Config, error) { return c.load(p) }, level, hangup
+	s.manager = systemd.NewNotifier(p.getenv)
 	if err := s.begin(ctx); err != nil {
 		s.store.Close()
 		return unlessStopped(ctx, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
+	"github.com/sidegate/sidegate/cmd/sidegate/systemd"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/filter/server"
 	"github.com/sidegate/sidegate/metrics"
@@ -47,13 +48,18 @@ type sidegate struct {
 	doors   open
 	reloads *reloader // nil before somebody says where to read from
 
+	keepers  keepers          // of certificates
+	manager  systemd.Notifier // who started us, if they listen
+	stopping atomic.Bool      // the end has begun
+
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
 }
 
-// open says who may enter without a credential.
+// open says what of the doors is not the configuration's to say.
 type open struct {
-	api bool // native routes of an api listener that has no credential
+	api    bool   // native routes of an api listener without a credential are for everybody
+	passed passed // sockets that stand in place of addresses
 }
 
 // build makes everything in the order in which one needs the other. Nothing
@@ -62,6 +68,10 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build()), doors: doors}
 	s.verifiers = &verifiers{reg: s.registry, log: log, plainIDs: cfg.Log.UserIDs == "plain"}
 	s.reloads = newReloader(s)
+	var err error
+	if s.keepers, err = newKeepers(cfg, s.registry, log); err != nil {
+		return nil, err
+	}
 	store, err := postgres.Open(ctx, postgres.Options{
 		URL: cfg.Postgres.URL, Metrics: postgres.NewMetrics(s.registry), Logger: log,
 	})
@@ -113,7 +123,8 @@ func (s *sidegate) buildDoors() error {
 	}
 	if len(s.cfg.Check.Listen) > 0 {
 		if s.check, err = server.NewCheck(g.filter, server.Options{
-			Listen: addresses(s.cfg.Check.Listen), Auth: g.access.check, Logger: s.log,
+			Listen: addresses(s.cfg.Check.Listen), Bound: s.doors.passed["check"], TLS: s.keepers.of("check"),
+			Auth: g.access.check, DrainTimeout: s.cfg.Shutdown.Timeout, Logger: s.log,
 		}); err != nil {
 			return err
 		}
@@ -131,7 +142,8 @@ func (s *sidegate) buildDoors() error {
 // and what keeps house in the database: whoever serves the lists does.
 func (s *sidegate) buildAPI(g *generation) (err error) {
 	opts := s.apiOptions(g)
-	opts.Listen, opts.Metrics, opts.Logger = addresses(s.cfg.API.Listen), server.NewMetrics(s.registry), s.log
+	opts.Listen, opts.Bound, opts.TLS = addresses(s.cfg.API.Listen), s.doors.passed["api"], s.keepers.of("api")
+	opts.DrainTimeout, opts.Metrics, opts.Logger = s.cfg.Shutdown.Timeout, server.NewMetrics(s.registry), s.log
 	if s.api, err = server.NewAPI(g.core.lists, opts); err != nil {
 		return err
 	}
@@ -154,9 +166,11 @@ func (s *sidegate) buildOps() error {
 	}
 	var err error
 	s.ops, err = metrics.NewOps(metrics.OpsOptions{
-		Listen: addresses(s.cfg.Ops.Listen), Gatherer: s.registry, Build: build(), Auth: &s.staff, Logger: s.log,
+		Listen: addresses(s.cfg.Ops.Listen), Bound: s.doors.passed["ops"], TLS: s.keepers.of("ops"),
+		DrainTimeout: min(s.cfg.Shutdown.Timeout, opsDrain),
+		Gatherer:     s.registry, Build: build(), Auth: &s.staff, Logger: s.log,
 		Started: []metrics.Probe{{Name: "sync", Check: s.synced}, {Name: "limits", Check: s.limited}},
-		Ready:   []metrics.Probe{{Name: "snapshot", Check: s.usable}},
+		Ready:   []metrics.Probe{{Name: "snapshot", Check: s.usable}, {Name: "shutdown", Check: s.staying}},
 	})
 	if err != nil {
 		return err
@@ -200,9 +214,15 @@ func (s *sidegate) unbind() (err error) {
 	return err
 }
 
+// opsDrain is how long requests under way on the ops listener may take when
+// everything else has ended: a scrape ends in time, a profile may be lost.
+const opsDrain = time.Second
+
 // run serves until ctx ends. The order of the stages is the order of stopping:
-// no new questions, then no probes, then the writers, the feed and the memory,
-// and at last the connections.
+// first everybody is told, then no new questions are taken and those under way are
+// answered, then the writers, the feed and the memory end. Probes and metrics are
+// there until then: whoever watches sees the process go, not vanish. At last the
+// connections to the database are closed.
 func (s *sidegate) run(ctx context.Context) error {
 	defer s.store.Close()
 	var doors, ops, upkeep stage
@@ -217,14 +237,35 @@ func (s *sidegate) run(ctx context.Context) error {
 		ops = append(ops, s.ops.Run)
 	}
 	upkeep = append(upkeep, s.crew.run, s.reloads.run)
+	for _, k := range s.keepers {
+		ops = append(ops, k.Run)
+	}
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
 	}
-	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run, s.memory.Keep})
+	notice := stage{s.reportStart, func(stopped context.Context) error {
+		<-stopped.Done()
+		s.giveNotice(ctx)
+		return nil
+	}}
+	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, stage{s.cache.Run, s.memory.Keep}, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// giveNotice says that the process is about to end: readiness goes off, and
+// requests are taken for as long as it takes others to look elsewhere. If it was no
+// signal that ended ctx but a part that failed, there is nothing to wait for.
+func (s *sidegate) giveNotice(ctx context.Context) {
+	s.stopping.Store(true)
+	s.tell(systemd.Stopping, systemd.Status("stopping"))
+	if ctx.Err() == nil {
+		return
+	}
+	s.log.Info("stopping", "delay", s.cfg.Shutdown.Delay, "timeout", s.cfg.Shutdown.Timeout)
+	time.Sleep(s.cfg.Shutdown.Delay)
 }
 
 // addresses converts what the configuration says.

@@ -27,6 +27,8 @@ type door struct {
 	// the first connection is accepted, and cancelled when draining is over.
 	base     context.Context
 	draining atomic.Bool
+	// hurrying: what reads bodies without a limit is to come to an end.
+	hurrying atomic.Bool
 
 	streamTimeout time.Duration // for each 64 kB of what has no limit
 }
