@@ -61,6 +61,24 @@ type program struct {
 	stdout, stderr io.Writer
 	environ        []string // as os.Environ returns it
 	now            func() time.Time
+	// hangup begins to catch SIGHUP, until stop; nil = it is not caught.
+	hangup func() (signals <-chan os.Signal, stop func())
+}
+
+// hangups are the signals that ask a server to read its configuration again. A
+// command that does not ask for them ends with its terminal, as ever.
+func (p *program) hangups() (signals <-chan os.Signal, stop func()) {
+	if p.hangup == nil {
+		return nil, func() {}
+	}
+	return p.hangup()
+}
+
+// catchHangup catches SIGHUP. Several that come during a reload are one.
+func catchHangup() (signals <-chan os.Signal, stop func()) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	return caught, func() { signal.Stop(caught) }
 }
 
 // getenv returns the value of a variable, "" if it is not set.
@@ -85,7 +103,7 @@ func execute(args []string) int {
 	// The first signal asks for an orderly end. From then on signals have
 	// their default again, so that a second one ends a process that hangs.
 	context.AfterFunc(ctx, stop)
-	return run(ctx, args, &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), now: time.Now})
+	return run(ctx, args, &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), now: time.Now, hangup: catchHangup})
 }
 
 // run parses a command line, carries it out until it is done or ctx ends, and

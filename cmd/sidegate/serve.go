@@ -11,18 +11,27 @@ import (
 
 // Run serves until the first signal.
 func (c *serveCmd) Run(ctx context.Context, p *program) error {
-	cfg, err := c.load(p)
+	sockets, err := takeSockets(p)
 	if err != nil {
 		return err
 	}
-	sockets, err := takeSockets(p, cfg)
+	read := func() (*config.Config, error) {
+		cfg, err := c.load(p)
+		if err != nil {
+			return nil, err
+		}
+		return cfg, sockets.speakFor(cfg)
+	}
+	cfg, err := read()
 	if err != nil {
 		return err
 	}
 	if err := cfg.CheckServe(); err != nil {
 		return usageError{err}
 	}
-	log := newLogger(cfg.Log, p.stderr)
+	hangup, stop := p.hangups()
+	defer stop()
+	log, level := newLogger(cfg.Log, p.stderr)
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
@@ -33,6 +42,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	s.manager = systemd.NewNotifier(p.getenv)
+	s.reloads.read, s.reloads.level, s.reloads.hangup = read, level, hangup
 	if err := s.begin(ctx); err != nil {
 		s.store.Close()
 		return unlessStopped(ctx, err)

@@ -32,7 +32,12 @@ type sidegate struct {
 	registry *prometheus.Registry
 	memory   headroom.Memory // what the process may use
 
-	access   access
+	counts    *filter.Metrics
+	verifiers *verifiers
+	current   atomic.Pointer[generation] // what a reload exchanges
+	staff     exchanged                  // who may enter the ops listener
+	crew      crew                       // runs what generations need to run
+
 	store    *upstream
 	cache    *cache.Cache
 	follower *blocksync.Follower
@@ -40,7 +45,8 @@ type sidegate struct {
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
 
-	loops stage // what the surfaces of vendors need besides
+	doors   open
+	reloads *reloader // nil before somebody says where to read from
 
 	keepers  keepers          // of certificates
 	manager  systemd.Notifier // who started us, if they listen
@@ -59,11 +65,10 @@ type open struct {
 // build makes everything in the order in which one needs the other. Nothing
 // runs and nothing is bound yet; on an error nothing is left behind.
 func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, doors open) (*sidegate, error) {
-	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build())}
+	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build()), doors: doors}
+	s.verifiers = &verifiers{reg: s.registry, log: log, plainIDs: cfg.Log.UserIDs == "plain"}
+	s.reloads = newReloader(s)
 	var err error
-	if s.access, err = newAccess(cfg, s.registry, log); err != nil {
-		return nil, err
-	}
 	if s.keepers, err = newKeepers(cfg, s.registry, log); err != nil {
 		return nil, err
 	}
@@ -74,8 +79,8 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
 	s.store = &upstream{Store: store, log: log}
-	for _, step := range []func(open) error{s.buildCore, s.buildDoors} {
-		if err := step(doors); err != nil {
+	for _, step := range []func() error{s.buildCore, s.buildDoors} {
+		if err := step(); err != nil {
 			store.Close()
 			return nil, err
 		}
@@ -84,7 +89,7 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 }
 
 // buildCore makes memory and what keeps it equal to the database.
-func (s *sidegate) buildCore(open) (err error) {
+func (s *sidegate) buildCore() (err error) {
 	s.cache, err = cache.New(cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
@@ -110,67 +115,60 @@ func (s *sidegate) buildCore(open) (err error) {
 }
 
 // buildDoors makes the three listeners and what only they need.
-func (s *sidegate) buildDoors(doors open) error {
-	counts := filter.NewMetrics(s.registry)
-	decide, err := filter.New(filter.Options{
-		Cache: s.cache, Apps: s.cfg.Policies(), Metrics: counts,
-		SoftBound: s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
-		AtLeastTimeout: s.cfg.Check.AtLeastTimeout, Evidence: s.store,
-		Reached: s.follower.Reached,
-	})
+func (s *sidegate) buildDoors() error {
+	s.counts = filter.NewMetrics(s.registry)
+	g, err := s.newGeneration(s.cfg, nil)
 	if err != nil {
 		return err
 	}
 	if len(s.cfg.Check.Listen) > 0 {
-		if s.check, err = server.NewCheck(decide, server.Options{
-			Listen: addresses(s.cfg.Check.Listen), Bound: doors.passed["check"], TLS: s.keepers.of("check"),
-			Auth: s.access.check, DrainTimeout: s.cfg.Shutdown.Timeout, Logger: s.log,
+		if s.check, err = server.NewCheck(g.filter, server.Options{
+			Listen: addresses(s.cfg.Check.Listen), Bound: s.doors.passed["check"], TLS: s.keepers.of("check"),
+			Auth: g.access.check, DrainTimeout: s.cfg.Shutdown.Timeout, Logger: s.log,
 		}); err != nil {
 			return err
 		}
 	}
-	if len(s.cfg.API.Listen) > 0 {
-		if err := s.buildAPI(doors, counts); err != nil {
+	if g.core != nil {
+		if err := s.buildAPI(g); err != nil {
 			return err
 		}
 	}
-	return s.buildOps(decide, doors)
+	s.enter(g)
+	return s.buildOps()
 }
 
 // buildAPI makes the listener for block lists, native and in the vendors' forms,
 // and what keeps house in the database: whoever serves the lists does.
-func (s *sidegate) buildAPI(doors open, counts *filter.Metrics) error {
-	core, err := s.newServices(counts)
-	if err != nil {
+func (s *sidegate) buildAPI(g *generation) (err error) {
+	opts := s.apiOptions(g)
+	opts.Listen, opts.Bound, opts.TLS = addresses(s.cfg.API.Listen), s.doors.passed["api"], s.keepers.of("api")
+	opts.DrainTimeout, opts.Metrics, opts.Logger = s.cfg.Shutdown.Timeout, server.NewMetrics(s.registry), s.log
+	if s.api, err = server.NewAPI(g.core.lists, opts); err != nil {
 		return err
 	}
-	surfaces, err := s.surfaces(core)
-	if err != nil {
-		return err
-	}
-	s.api, err = server.NewAPI(core.lists, server.Options{
-		Listen: addresses(s.cfg.API.Listen), Bound: doors.passed["api"], TLS: s.keepers.of("api"),
-		Auth: s.access.api, Open: doors.api, DrainTimeout: s.cfg.Shutdown.Timeout,
-		Users: core.users, Rooms: core.rooms, Transfers: core.moves, Surfaces: surfaces,
-		Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
-	})
-	if err != nil {
-		return err
-	}
-	s.limits = &limits{store: s.store, apps: s.cfg.Apps, log: s.log}
+	s.limits = newLimits(s.store, s.log)
 	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
 	return nil
 }
 
-func (s *sidegate) buildOps(decide *filter.Filter, doors open) error {
+// apiOptions are what a generation says about the api listener.
+func (s *sidegate) apiOptions(g *generation) server.Options {
+	return server.Options{
+		Auth: g.access.api, Open: s.doors.api, Rate: server.Rate(g.cfg.API.Rate), Surfaces: g.surfaces,
+		Users: g.core.users, Rooms: g.core.rooms, Transfers: g.core.moves,
+	}
+}
+
+func (s *sidegate) buildOps() error {
 	if len(s.cfg.Ops.Listen) == 0 {
 		return nil
 	}
 	var err error
 	s.ops, err = metrics.NewOps(metrics.OpsOptions{
-		Listen: addresses(s.cfg.Ops.Listen), Bound: doors.passed["ops"], TLS: s.keepers.of("ops"),
+		Listen: addresses(s.cfg.Ops.Listen), Bound: s.doors.passed["ops"], TLS: s.keepers.of("ops"),
 		DrainTimeout: min(s.cfg.Shutdown.Timeout, opsDrain),
-		Gatherer:     s.registry, Build: build(), Auth: s.access.ops, Logger: s.log,
+		Gatherer:     s.registry, Build: build(), Auth: &s.staff, Logger: s.log,
 		Started: []metrics.Probe{{Name: "sync", Check: s.synced}, {Name: "limits", Check: s.limited}},
 		Ready:   []metrics.Probe{{Name: "snapshot", Check: s.usable}, {Name: "shutdown", Check: s.staying}},
 	})
@@ -179,7 +177,9 @@ func (s *sidegate) buildOps(decide *filter.Filter, doors open) error {
 	}
 	s.ops.Handle("GET /openapi.json", http.HandlerFunc(serveOpenAPI))
 	s.ops.HandleStatus(func() any { return s.status() })
-	s.ops.HandleRead("GET /v1/explain", (&explainer{filter: decide, log: s.log, now: time.Now}).read)
+	decides := func() *filter.Filter { return s.current.Load().filter }
+	s.ops.HandleRead("GET /v1/explain", (&explainer{filter: decides, log: s.log, now: time.Now}).read)
+	s.ops.HandleRead("POST /v1/reload", s.reloads.serve)
 	return nil
 }
 
@@ -232,7 +232,6 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.api != nil {
 		doors = append(doors, s.api.Run)
 		upkeep = append(upkeep, s.limits.run, s.sweeper.Run)
-		upkeep = append(upkeep, s.loops...)
 	}
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)
@@ -240,10 +239,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	for _, k := range s.keepers {
 		ops = append(ops, k.Run)
 	}
-	if s.access.signed != nil {
-		// As long as anybody may ask who somebody is.
-		upkeep = append(upkeep, s.access.signed.Run)
-	}
+	upkeep = append(upkeep, s.crew.run, s.reloads.run)
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
 	}

@@ -64,7 +64,7 @@ const (
 // Read implements [net.Conn]. Between two requests it is quick who reads first,
 // and what it leaves is fasthttp's.
 func (c *conn) Read(p []byte) (n int, err error) {
-	if c.quick == nil || c.busy.Load() {
+	if c.quick == nil || c.busy.Load() || c.quick.rules() == nil {
 		n, err = c.Conn.Read(p)
 	} else {
 		n, err = c.quick.serve(c, p)

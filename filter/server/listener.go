@@ -124,7 +124,7 @@ type Listener struct {
 	opts   Options
 	door   *door
 	server *fasthttp.Server
-	filter *filter.Filter // nil on the api listener
+	filter *filter.Filter // that it began with, which counts for all; nil on the api listener
 	quick  *quick         // nil where fasthttp answers everything
 	bound  []net.Listener
 
@@ -138,40 +138,28 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 	if f == nil {
 		return nil, errors.New("server: check listener: a filter is required")
 	}
-	d := &door{name: border.DoorCheck, auth: opts.Auth, open: true}
-	d.routes = (&checks{filter: f, door: d}).routes()
+	d := &door{name: border.DoorCheck}
+	d.rules.Store(checkRules(d, f, opts.Auth))
 	l, err := newListener(d, opts)
 	if err != nil {
 		return nil, err
 	}
 	l.filter = f
-	l.quick = newQuick(f, d, &l.opts)
+	l.quick = newQuick(d, &l.opts)
 	return l, nil
 }
 
 // NewAPI makes the listener on which block lists are edited and read, and users if
 // there is a directory.
 func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
-	if lists == nil {
-		return nil, errors.New("server: api listener: block lists are required")
+	d := &door{name: border.DoorAPI, metrics: opts.Metrics}
+	by, err := apiRules(d, lists, opts)
+	if err != nil {
+		return nil, err
 	}
-	if err := checkSurfaces(opts.Surfaces); err != nil {
-		return nil, fmt.Errorf("server: api listener: %w", err)
-	}
-	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics, surfaces: opts.Surfaces}
-	d.rates = newRates(opts.Rate, opts.Metrics.rateLimited(filter.APINative))
-	d.routes = (&blocks{lists: lists, door: d}).routes()
-	if opts.Rooms != nil {
-		d.routes = append(d.routes, (&rooms{direct: opts.Rooms, door: d}).routes()...)
-	}
-	if opts.Users != nil {
-		d.routes = append(d.routes, (&users{directory: opts.Users, door: d}).routes()...)
-	}
-	if opts.Transfers != nil {
-		d.routes = append(d.routes, (&transfers{all: opts.Transfers, door: d}).routes()...)
-	}
+	d.rules.Store(by)
 	if d.metrics != nil {
-		d.metrics.announce(d.routes)
+		d.metrics.announce(by.routes)
 	}
 	return newListener(d, opts)
 }
@@ -181,7 +169,6 @@ func newListener(d *door, opts Options) (*Listener, error) {
 		return nil, fmt.Errorf("server: %s listener: %w", d.name, err)
 	}
 	d.log, d.base, d.streamTimeout = opts.Logger, context.Background(), opts.StreamTimeout
-	d.routes = append(d.routes, describe())
 	l := &Listener{opts: opts, door: d, open: make(map[*conn]struct{})}
 	l.server = &fasthttp.Server{
 		Handler:        d.serve,

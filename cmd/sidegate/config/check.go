@@ -43,6 +43,10 @@ func (c *Config) at(path ...string) string {
 	return dotted(full)
 }
 
+// Place names a key or a group for people, with the line or the variable that sets
+// it. The parts are those of its path.
+func (c *Config) Place(path ...string) string { return c.at(path...) }
+
 // within tells where the group of a key that is missing stands.
 func (c *Config) within(path ...string) string {
 	for i := len(path) - 1; i > 0; i-- {
