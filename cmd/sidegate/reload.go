@@ -183,6 +183,7 @@ func (s *sidegate) apply(g *generation) error {
 
 // enter makes a generation the one in force for everything that is not a listener.
 func (s *sidegate) enter(g *generation) {
+	warnOfShadow(g.cfg, s.log)
 	s.crew.set(g.loops)
 	s.staff.set(g.access.ops)
 	s.current.Store(g)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/cmd/sidegate/systemd"
@@ -50,6 +52,16 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	log.Info("sidegate serves", "version", build().Version, "listeners", s.status().Listeners)
 	defer log.Info("sidegate has stopped")
 	return s.run(ctx)
+}
+
+// warnOfShadow names the apps whose blocks have no effect. It is no mistake, but one
+// to be forgotten.
+func warnOfShadow(cfg *config.Config, log *slog.Logger) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Apps)) {
+		if cfg.Apps[name].Policy.Shadow {
+			log.Warn("an app does not enforce its policy: every message is delivered (enforce: false)", "app", name)
+		}
+	}
 }
 
 // begin looks at the database and binds the addresses. A database that is away

@@ -176,7 +176,7 @@ func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last
 		switch {
 		case d.Unknown():
 			c.out = q.refuse(c.out, undecided(d.Cause), last)
-		case last || d.Stale != 0 || d.Degraded:
+		case last || !isBare(&d):
 			c.out = q.rare(c.out, &d, last, now)
 		default:
 			c.out = append(append(c.out, q.dated(now)...), tailOf(&d)...)
@@ -217,9 +217,9 @@ func (q *quick) refuse(out []byte, err error, last bool) []byte {
 
 // rare answers with a decision about which there is more to say.
 func (q *quick) rare(out []byte, d *filter.Decision, last bool, now time.Duration) []byte {
-	var buf [192]byte
+	var buf [longestDecision]byte
 	body := answerOf(d)
-	if d.Stale != 0 || d.Degraded {
+	if !isBare(d) {
 		body = appendDecision(append(buf[:0], '{'), d)
 	}
 	out = append(out, q.dated(now)...)

@@ -210,6 +210,10 @@ var keyCases = []keyCase{
 		key: "apps.*.invitations", yaml: "exclude", want: filter.InvitationsExclude,
 		get: func(c *Config) any { return c.Apps["acme"].Policy.Invitations },
 	},
+	{
+		key: "apps.*.enforce", yaml: "false", want: true,
+		get: func(c *Config) any { return c.Apps["acme"].Policy.Shadow },
+	},
 }
 
 // dialectCases are the rows of the dialects' keys.
