@@ -103,6 +103,10 @@ docs: ## Write the generated pages of docs/reference
 	@go run ./cmd/sidegate docs --openapi filter/server/openapi
 	@go run ./cmd/sidegate docs
 
+.PHONY: rules
+rules: ## Write the files of deploy/prometheus that are made: objectives, operator, sloth
+	go -C deploy/observetest test . -count=1 -run TestGenerated -update
+
 .PHONY: clean
 clean: ## Remove what was built; the data of `make run` (.sidegate) stays
 	rm -rf bin $(COVER)
