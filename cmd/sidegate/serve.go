@@ -37,7 +37,6 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
-	warnOfShadow(cfg, log)
 	s, err := buildSidegate(ctx, cfg, log, open{
 		api: cfg.Insecure && allLocal(cfg.API.Listen), passed: sockets,
 	})
