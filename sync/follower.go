@@ -24,7 +24,8 @@ type Options struct {
 	// SoftBound and HardBound are the ages at which the state is called
 	// lagging and stale. Defaults 2 s and 5 min. SoftBound ≤ HardBound.
 	SoftBound, HardBound time.Duration
-	// MinSchema and MaxSchema are the schema versions that are understood.
+	// MinSchema and MaxSchema are the schema versions that are understood. A newer
+	// one is, too, if it says that it serves MaxSchema.
 	MinSchema, MaxSchema int
 }
 

@@ -62,7 +62,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		started:     gauge("sync_started_timestamp_seconds", "When following began."),
 		clockOffset: gauge("clock_offset_seconds", "How far the database's clock is ahead of ours; expiries are corrected by it."),
 		schema:      gauge("schema_version", "Version of the schema that the database has, as it was seen last; 0 = none, or not seen yet."),
-		needed:      gauge("schema_version_needed", "Version of the schema that this program needs. Any other is not followed."),
+		needed:      gauge("schema_version_needed", "Version of the schema that this program needs. An older one is not followed, a newer one only if it serves this program."),
 		applyDelay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "sidegate", Name: "sync_apply_delay_seconds",
 			Help:                        "From the moment the database recorded a change until it was in memory, by the database's clock.",

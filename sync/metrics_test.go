@@ -32,7 +32,7 @@ sidegate_sync_server_info{database="`+database+`",server="`+server+`"} `+one+`
 # HELP sidegate_schema_version Version of the schema that the database has, as it was seen last; 0 = none, or not seen yet.
 # TYPE sidegate_schema_version gauge
 sidegate_schema_version `+schema+`
-# HELP sidegate_schema_version_needed Version of the schema that this program needs. Any other is not followed.
+# HELP sidegate_schema_version_needed Version of the schema that this program needs. An older one is not followed, a newer one only if it serves this program.
 # TYPE sidegate_schema_version_needed gauge
 sidegate_schema_version_needed 2
 `), "sidegate_sync_position", "sidegate_sync_server_info", "sidegate_schema_version", "sidegate_schema_version_needed")

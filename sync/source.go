@@ -19,10 +19,13 @@ type Source interface {
 type Batch struct {
 	Position Position // the snapshot that the changes were read in
 	Identity cache.Identity
-	Recovery bool      // the server is a standby: the rest is not to be trusted
-	Schema   int       // version of the schema, see postgres.SchemaVersion
-	MinXid   uint64    // changes of older transactions may have been trimmed
-	Clock    time.Time // the server's wall clock during the poll
+	Recovery bool // the server is a standby: the rest is not to be trusted
+	Schema   int  // version of the schema, see postgres.SchemaVersion
+	// Serves is the oldest version whose programs work with the schema; 0 = it does
+	// not say, so that only programs of its own version do.
+	Serves int
+	MinXid uint64    // changes of older transactions may have been trimmed
+	Clock  time.Time // the server's wall clock during the poll
 	// Overflow says that more changed than one poll may carry. Changes is
 	// then empty, and following has to start over.
 	Overflow bool

@@ -87,7 +87,8 @@ func (f *Follower) judge(b *Batch) error {
 		return &refusal{"the database is a standby, whose snapshots do not list running transactions; point postgres.url at the primary"}
 	}
 	f.opts.Metrics.schema.Set(float64(b.Schema))
-	if b.Schema < f.opts.MinSchema || b.Schema > f.opts.MaxSchema {
+	newer := b.Schema > f.opts.MaxSchema
+	if served := b.Serves > 0 && b.Serves <= f.opts.MaxSchema; b.Schema < f.opts.MinSchema || newer && !served {
 		if b.Schema == 0 {
 			return &refusal{"the database has no sidegate schema yet; run: sidegate migrate up"}
 		}

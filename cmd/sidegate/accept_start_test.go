@@ -90,7 +90,7 @@ func TestAcceptNewerSchema(t *testing.T) {
 	dsn := database(t)
 	newer := postgres.SchemaVersion + 1
 	psql(t, dsn, "INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'bob', 'alice')",
-		"UPDATE sidegate.meta SET schema_version = schema_version + 1",
+		"UPDATE sidegate.meta SET schema_version = schema_version + 1, serves_from = schema_version + 1",
 		fmt.Sprintf("INSERT INTO sidegate.migration (version_id, is_applied) VALUES (%d, true)", newer))
 	dump := func() string {
 		return psql(t, dsn, "SELECT * FROM sidegate.meta", "SELECT * FROM sidegate.block", "SELECT * FROM sidegate.change",
@@ -105,6 +105,35 @@ func TestAcceptNewerSchema(t *testing.T) {
 	}
 	if after := dump(); after != before {
 		t.Errorf("the database was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// TestAcceptUpgrade: while a newer program migrates the database, an old one goes on
+// if the new schema serves it, and otherwise from memory alone.
+func TestAcceptUpgrade(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	s := startSidecar(t, dsn, "sync: {poll_interval: 20ms}\n").ready()
+	migrated := func(serves string) {
+		psql(t, dsn, "UPDATE sidegate.meta SET schema_version = schema_version + 1, serves_from = "+serves)
+	}
+	state := func(name string) func() bool {
+		return func() bool { return s.samples()[`sidegate_sync_state{state="`+name+`"}`] == 1 }
+	}
+	migrated("serves_from")
+	waitFor(t, "the program meets the new schema", func() bool {
+		return s.samples()["sidegate_schema_version"] == float64(postgres.SchemaVersion+1)
+	})
+	psql(t, dsn, "INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'bob', 'alice')")
+	s.enforced(question{sender: "alice", recipient: "bob"}, dropped)
+	if !state("synced")() {
+		t.Error("an old program does not follow a schema that serves it")
+	}
+
+	migrated("schema_version + 1")
+	waitFor(t, "the program does not believe a schema that does not serve it", state("wrong_server"))
+	if got := s.decide(question{sender: "alice", recipient: "bob"}); got != dropped {
+		t.Errorf("from memory: %+v", got)
 	}
 }
 

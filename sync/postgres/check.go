@@ -19,7 +19,8 @@ const serverSQL = `select pg_is_in_recovery(), current_setting('server_version_n
 
 const schemaSQL = `select to_regclass('sidegate.meta') is not null`
 
-const versionSQL = `select schema_version, hash_salt from sidegate.meta`
+const versionSQL = `select schema_version, coalesce((to_jsonb(m) ->> 'serves_from')::int, schema_version), hash_salt
+	from sidegate.meta m`
 
 const hashSQL = `select hashtextextended($1, 0), hashtextextended($1, 1), hashtextextended($1, -1),
 	sidegate.owner_hash($1)`
@@ -36,8 +37,9 @@ type Report struct {
 
 // Check connects and makes sure that the store can work: the server is a primary
 // ([ErrStandby]), new enough ([ErrOldServer]), encoded in UTF8 ([ErrEncoding]),
-// has the schema of this program ([*SchemaError]) and hashes as we do
-// ([ErrHash]). Any other error means that the server did not answer.
+// has the schema of this program, or a newer one that says it serves this program
+// too ([*SchemaError]), and hashes as we do ([ErrHash]). Any other error means that
+// the server did not answer.
 func (s *Store) Check(ctx context.Context) (Report, error) {
 	conn, err := s.loads.Acquire(ctx)
 	if err != nil {
@@ -89,15 +91,15 @@ func checkSchema(ctx context.Context, conn *pgx.Conn) (salt int64, err error) {
 	if err := conn.QueryRow(ctx, schemaSQL).Scan(&have); err != nil {
 		return 0, err
 	}
-	version := 0
+	version, serves := 0, 0
 	if have {
-		err := conn.QueryRow(ctx, versionSQL).Scan(&version, &salt)
+		err := conn.QueryRow(ctx, versionSQL).Scan(&version, &serves, &salt)
 		// No row: the last step down took the rest.
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return 0, err
 		}
 	}
-	if version != SchemaVersion {
+	if version < SchemaVersion || serves > SchemaVersion {
 		return 0, &SchemaError{Have: version, Want: SchemaVersion}
 	}
 	return salt, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sidegate/sidegate/cache"
+	blocksync "github.com/sidegate/sidegate/sync"
 	"github.com/sidegate/sidegate/sync/postgres"
 	"github.com/sidegate/sidegate/sync/postgres/pgtest"
 )
@@ -122,7 +123,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.exec(`insert into sidegate.migration (version_id, is_applied) values (99, true)`)
-	f.exec(`update sidegate.meta set schema_version = 99`)
+	f.exec(`update sidegate.meta set schema_version = 99, serves_from = 98`)
 	_, statusErr := postgres.Status(t.Context(), f.dsn)
 	_, checkErr := f.Check(t.Context())
 	for name, err := range map[string]error{
@@ -133,6 +134,19 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		if !ok || e.Have != 99 || e.Want != postgres.SchemaVersion || !strings.Contains(err.Error(), "use a newer sidegate") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A newer schema may serve older programs: they start on it.
+func TestNewerSchemaThatServes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.exec(`update sidegate.meta set schema_version = 99, serves_from = $1`, postgres.SchemaVersion)
+	if _, err := f.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if b := f.poll(blocksync.Position{}); b.Schema != 99 || b.Serves != postgres.SchemaVersion {
+		t.Errorf("poll says %+v", b)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 // changes and the position.
 const pollSQL = `with head as materialized (
 	select json_build_object('identity', sidegate.identity(), 'snapshot', pg_current_snapshot()::text,
-	       'schema', m.schema_version, 'min_xid', m.min_xid::text,
+	       'schema', m.schema_version, 'serves', (to_jsonb(m) ->> 'serves_from')::int, 'min_xid', m.min_xid::text,
 	       'clock', sidegate.micros(clock_timestamp()))::text as head
 	  from sidegate.meta m
 )
@@ -38,6 +38,7 @@ type pollHead struct {
 	Identity whoJSON `json:"identity"`
 	Snapshot string  `json:"snapshot"`
 	Schema   int     `json:"schema"`
+	Serves   int     `json:"serves"` // null before there was such a column
 	MinXid   string  `json:"min_xid"`
 	Clock    int64   `json:"clock"`
 }
@@ -141,6 +142,6 @@ func (h *pollHead) batch() (b blocksync.Batch, err error) {
 	if b.MinXid, err = strconv.ParseUint(h.MinXid, 10, 64); err != nil {
 		return b, fmt.Errorf("min_xid: %w", err)
 	}
-	b.Schema, b.Clock = h.Schema, time.UnixMicro(h.Clock)
+	b.Schema, b.Serves, b.Clock = h.Schema, h.Serves, time.UnixMicro(h.Clock)
 	return b, nil
 }
