@@ -16,7 +16,9 @@ func (s *sidecar) secretly(config *tls.Config) *sidecar {
 		s.urls[door] = strings.Replace(strings.Replace(url, "http://", "https://", 1), "0.0.0.0", "127.0.0.1", 1)
 		s.urls[door] = strings.Replace(s.urls[door], "[::]", "127.0.0.1", 1)
 	}
-	s.client.Transport.(*http.Transport).TLSClientConfig = config
+	transport := &http.Transport{TLSClientConfig: config}
+	s.t.Cleanup(transport.CloseIdleConnections)
+	s.client = &http.Client{Transport: transport, Timeout: patience}
 	return s
 }
 

@@ -35,12 +35,17 @@
 // it came, so that there is one place where requests are refused; what quick takes
 // can be read in one way only (plain.go), and is answered as fasthttp would.
 //
+// TLS lies beneath both (tls.go): the handshake is made in the goroutine of the
+// connection, in the time that a request may take to arrive, and what reads requests
+// does not know of it.
+//
 // # Concurrency and shutdown
 //
 // Constructors start nothing. [Listener.Run] owns the accept loops and one
 // goroutine for each connection, and waits for those that an import adds. When its context ends it stops accepting, lets
-// requests under way finish with "Connection: close", closes idle connections,
-// and after [Options.DrainTimeout] cancels what is left and closes the rest; it
+// requests under way finish with "Connection: close", closes idle connections, ends
+// imports where they are after half of [Options.DrainTimeout], each answered with the
+// line it has reached, and at its end cancels what is left and closes the rest; it
 // returns when every goroutine has ended.
 //
 // # Allowed imports
