@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/metrics/border"
 	"github.com/sidegate/sidegate/sync/postgres/pgtest"
 )
@@ -214,4 +215,25 @@ func TestReloadHandsOn(t *testing.T) {
 		t.Error("another audience has changed nothing")
 	}
 	waitFor(t, "the keys are fetched for the new audience", func() bool { return fetches.Load() == 2 })
+}
+
+// TestReloadKeepsPassedSockets: what a service manager has bound takes the place of
+// addresses after a reload too.
+func TestReloadKeepsPassedSockets(t *testing.T) {
+	s := serveHere(t, pgtest.Database(t), staffOfReload+"api: {tokens: [root]}\n").started(t)
+	read := s.reloads.read
+	s.reloads.read = func() (*config.Config, error) {
+		cfg, err := read()
+		if err == nil {
+			cfg.API.Listen = nil // no file says it
+		}
+		return cfg, err
+	}
+	s.reloads.complete = func(cfg *config.Config) error {
+		return cfg.TakeOver("api", []config.Address{addressOf(s.api.Addrs()[0])}, "the socket api")
+	}
+	s.reload(t, "api: {tokens: [other]}\n")
+	if a := s.ask("GET", border.DoorAPI, listOf("default", "bob")+"/blocks", "", "Authorization", "Bearer other"); a.status != http.StatusOK {
+		t.Errorf("%s", a)
+	}
 }
