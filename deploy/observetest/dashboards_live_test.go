@@ -107,6 +107,11 @@ func numbers(lines []harness.Line) (n int) {
 	return n
 }
 
+// foreign are metrics of other programs that our pages ask for: those of the kubelet.
+var foreign = vocabulary{
+	"container_cpu_cfs_throttled_periods_total": {"namespace": true, "pod": true, "container": true},
+}
+
 // vocabularyOf is what Prometheus has of the processes and of the rules. What neither
 // of the two processes has because it is not configured, such as certificates, is
 // known from the reference, which is made from what the program registers. A rule
@@ -132,6 +137,9 @@ func vocabularyOf(t *testing.T, w *harness.World, since time.Time, recorded map[
 			t.Logf("%s has recorded nothing", name)
 			words[name] = words["up"]
 		}
+	}
+	for name, labels := range foreign {
+		words[name] = labels
 	}
 	for name, labels := range reference(t) {
 		if words[name] == nil && words[name+"_bucket"] == nil {
