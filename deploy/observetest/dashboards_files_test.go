@@ -85,7 +85,7 @@ func TestConfigMaps(t *testing.T) {
 		t.Errorf("the loader would not find what this makes: %+v", k)
 	}
 	var there, made []string
-	for _, name := range glob(t, "deploy", "grafana", "dashboards", "*.json") {
+	for _, name := range filesUnder(t, "deploy", "grafana", "dashboards", "*.json") {
 		there = append(there, "dashboards/"+filepath.Base(name))
 	}
 	for _, m := range k.ConfigMapGenerator {

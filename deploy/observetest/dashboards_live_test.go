@@ -24,13 +24,13 @@ func TestDashboards(t *testing.T) {
 	w := harness.Shared(t)
 	begin := time.Now()
 	w.Prometheus.WaitQuery(t, `count(sidegate_sync_state{state="synced"} == 1) == 2`) // a rate begins at what was scraped first
-	traffic(t, w, "before")
+	exercise(t, w, "before")
 	waitForRates(t, w, begin)
 	healthy := time.Now()
 	t.Run("health", func(t *testing.T) { panelsAnswer(t, w, begin, healthy) })
 
 	outage(t, w)
-	traffic(t, w, "after")
+	exercise(t, w, "after")
 	waitForRates(t, w, healthy)
 	end := time.Now()
 	t.Run("after an outage", func(t *testing.T) { panelsAnswer(t, w, healthy, end) })
@@ -107,6 +107,11 @@ func numbers(lines []harness.Line) (n int) {
 	return n
 }
 
+// foreign are metrics of other programs that our pages ask for: those of the kubelet.
+var foreign = vocabulary{
+	"container_cpu_cfs_throttled_periods_total": {"namespace": true, "pod": true, "container": true},
+}
+
 // vocabularyOf is what Prometheus has of the processes and of the rules. What neither
 // of the two processes has because it is not configured, such as certificates, is
 // known from the reference, which is made from what the program registers. A rule
@@ -133,6 +138,9 @@ func vocabularyOf(t *testing.T, w *harness.World, since time.Time, recorded map[
 			words[name] = words["up"]
 		}
 	}
+	for name, labels := range foreign {
+		words[name] = labels
+	}
 	for name, labels := range reference(t) {
 		if words[name] == nil && words[name+"_bucket"] == nil {
 			t.Logf("%s is not shown by either process", name)
@@ -145,11 +153,11 @@ func vocabularyOf(t *testing.T, w *harness.World, since time.Time, recorded map[
 	return words
 }
 
-// traffic is a little of everything that is counted: decisions of each kind at each
+// exercise is a little of everything that is counted: decisions of each kind at each
 // door and in each room, reads and writes, among them some that are refused.
 //
 // The sender is blocked by half of those she writes to, and has not been before.
-func traffic(t *testing.T, w *harness.World, sender string) {
+func exercise(t *testing.T, w *harness.World, sender string) {
 	t.Helper()
 	for i := range 8 {
 		if status, err := w.Node.Block(fmt.Sprintf("bob%d", i), sender); err != nil || status >= 300 {

@@ -38,7 +38,7 @@ type dashboard struct {
 // dashboards returns every expression of deploy/grafana.
 func dashboards(t *testing.T) (list []asked) {
 	t.Helper()
-	names := glob(t, "deploy", "grafana", "dashboards", "*.json")
+	names := filesUnder(t, "deploy", "grafana", "dashboards", "*.json")
 	if len(names) != 4 {
 		t.Fatalf("there are %d dashboards, not 4", len(names))
 	}
@@ -79,7 +79,7 @@ func (d dashboard) asked() (list []asked) {
 func shippedRules(t *testing.T) (list []asked, recorded map[string]bool) {
 	t.Helper()
 	recorded = map[string]bool{}
-	for _, name := range glob(t, "deploy", "prometheus", "rules", "*.yaml") {
+	for _, name := range filesUnder(t, "deploy", "prometheus", "rules", "*.yaml") {
 		var file struct {
 			Groups []struct {
 				Rules []struct{ Record, Alert, Expr string }
@@ -169,7 +169,7 @@ func root(t *testing.T) string {
 	return dir
 }
 
-func glob(t *testing.T, path ...string) []string {
+func filesUnder(t *testing.T, path ...string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(append([]string{root(t)}, path...)...))
 	if err != nil {

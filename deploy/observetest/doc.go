@@ -8,6 +8,10 @@
 // page and the annotations it must have, and the files for the operator are made
 // from the very rules.
 //
+// The dashboards of deploy/grafana are held to the same processes: each query of
+// each panel must have an answer, in health and after an outage, and no expression
+// anywhere, in dashboards, rules or pages, may speak of what is not there.
+//
 // It is a module of its own, in the manner of filter/dialecttest; the tests know
 // the program by what it prints, listens on and answers. None imports a package of
 // it but localpg, which starts the Postgres. "make alerts" runs everything.

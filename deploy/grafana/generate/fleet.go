@@ -49,7 +49,7 @@ func fleetTable() []panel {
 		plain, queries)
 	p.FieldConfig.Defaults.Color = &color{Mode: "thresholds"}
 	p.FieldConfig.Defaults.Custom = map[string]any{"align": "auto", "filterable": true, "cellOptions": map[string]any{"type": "auto"}}
-	p.Options = map[string]any{"showHeader": true, "cellHeight": "sm", "footer": map[string]any{"show": false, "reducer": []string{"sum"}, "countRows": false, "fields": ""}}
+	p.Options = map[string]any{"showHeader": true, "cellHeight": "sm", "footer": map[string]any{"show": false, "reducer": []string{"sum"}, "countRows": false}}
 	for i := range p.Targets {
 		p.Targets[i].Format, p.Targets[i].Range, p.Targets[i].Instant = "table", false, true
 	}
