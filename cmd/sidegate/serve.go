@@ -37,6 +37,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	s.reloads.read, s.reloads.level, s.reloads.hangup = func() (*config.Config, error) { return c.load(p) }, level, hangup
+	s.reloads.complete = sockets.takeOver
 	s.manager = systemd.NewNotifier(p.getenv)
 	if err := s.begin(ctx); err != nil {
 		s.store.Close()
