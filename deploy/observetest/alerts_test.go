@@ -64,6 +64,9 @@ func TestPostgresDies(t *testing.T) {
 	if !strings.Contains(a.Annotations["description"], "but stale.") {
 		t.Errorf("the description does not name the state: %s", a.Annotations["description"])
 	}
+	for _, slug := range []string{"not-synced", "sync-stalled", "freshness-burn", "fail-open-active", "decision-error-burn"} {
+		follow(t, w, w.Sidecar, slug)
+	}
 	if status, err := w.Node.Check("alice", "bob"); err != nil || status != 200 {
 		t.Errorf("the node, whose memory is within its bound, answers %d, %v", status, err)
 	}
@@ -110,6 +113,8 @@ func TestPostgresHangs(t *testing.T) {
 	if a.Labels["pool"] == "sync" {
 		t.Errorf("it fires for the follower's own connection: %v", a.Labels)
 	}
+	follow(t, w, w.Node, "db-pool-saturated")
+	follow(t, w, w.Node, "writes-failing")
 	if err := w.Postgres.Thaw(); err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +138,7 @@ func TestABadFileIsReloaded(t *testing.T) {
 	}
 	reload(string(good) + "chekc: {}\n")
 	w.Prometheus.WaitFiring(t, "SidegateConfigReloadFailed", w.Node)
+	follow(t, w, w.Node, "config-reload-failed")
 	if status, err := w.Node.Check("alice", "nobody"); err != nil || status != 200 {
 		t.Errorf("with the old configuration: %d, %v", status, err)
 	}
@@ -149,6 +155,7 @@ func TestAProcessIsKilled(t *testing.T) {
 	if others, err := w.Prometheus.Firing("SidegateAllMissing"); err != nil || len(others) > 0 {
 		t.Errorf("one of two is there, and %v fires (%v)", others, err)
 	}
+	follow(t, w, w.Sidecar, "scrape-missing")
 	w.Sidecar.Restart(t)
 	w.Prometheus.WaitClear(t, "", "SidegateScrapeMissing")
 }
@@ -163,6 +170,7 @@ func TestTheSchemaIsTooOld(t *testing.T) {
 	}
 	a := w.Prometheus.WaitFiring(t, "SidegateMigrationPending", w.Sidecars()...)
 	t.Log(a.Annotations["description"])
+	follow(t, w, w.Sidecar, "migration-pending")
 	if err := w.Migrate("up"); err != nil {
 		t.Fatal(err)
 	}
