@@ -14,9 +14,9 @@ import (
 	"github.com/sidegate/sidegate/deploy/observetest/harness"
 )
 
-// traffic asks both processes for decisions, and the node for a list, until the
+// busy asks both processes for decisions, and the node for a list, until the
 // function that it returns is called. What is answered is not its business.
-func traffic(w *harness.World) (stop func()) {
+func busy(w *harness.World) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	for n := range 8 {
@@ -44,7 +44,7 @@ func TestPostgresDies(t *testing.T) {
 	if status, err := w.Node.Block("bob", "alice"); err != nil || status != 201 {
 		t.Fatalf("block: %d, %v", status, err)
 	}
-	defer traffic(w)()
+	defer busy(w)()
 	p.WaitQuery(t, `sidegate:decisions_denied:ratio_rate30m > 0`)
 
 	killed := time.Now()
@@ -104,7 +104,7 @@ func calm(t *testing.T, w *harness.World) {
 func TestPostgresHangs(t *testing.T) {
 	w := harness.Shared(t)
 	calm(t, w)
-	defer traffic(w)()
+	defer busy(w)()
 	if err := w.Postgres.Freeze(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestTheSchemaIsTooOld(t *testing.T) {
 func TestEveryRuleIsEvaluated(t *testing.T) {
 	w := harness.Shared(t)
 	calm(t, w)
-	defer traffic(w)()
+	defer busy(w)()
 	for _, record := range []string{
 		"sidegate:sync_age:seconds", "sidegate:sync_stale:bool", "sidegate:db_pool_use:ratio", "sidegate:cache_hits:ratio_rate10m",
 		"sidegate:decisions_denied:ratio_rate30m", `slo:sli_error:ratio_rate5m{sloth_slo="decisions"}`, `slo:sli_error:ratio_rate5m{sloth_slo="freshness"}`,
