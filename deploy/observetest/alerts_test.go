@@ -14,9 +14,9 @@ import (
 	"github.com/sidegate/sidegate/deploy/observetest/harness"
 )
 
-// traffic asks both processes for decisions, and the node for a list, until the
+// busy asks both processes for decisions, and the node for a list, until the
 // function that it returns is called. What is answered is not its business.
-func traffic(w *harness.World) (stop func()) {
+func busy(w *harness.World) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	for n := range 8 {
@@ -44,7 +44,7 @@ func TestPostgresDies(t *testing.T) {
 	if status, err := w.Node.Block("bob", "alice"); err != nil || status != 201 {
 		t.Fatalf("block: %d, %v", status, err)
 	}
-	defer traffic(w)()
+	defer busy(w)()
 	p.WaitQuery(t, `sidegate:decisions_denied:ratio_rate30m > 0`)
 
 	killed := time.Now()
@@ -63,6 +63,9 @@ func TestPostgresDies(t *testing.T) {
 	a := p.WaitFiring(t, "SidegateNotSynced", w.Sidecar)
 	if !strings.Contains(a.Annotations["description"], "but stale.") {
 		t.Errorf("the description does not name the state: %s", a.Annotations["description"])
+	}
+	for _, slug := range []string{"not-synced", "sync-stalled", "freshness-burn", "fail-open-active", "decision-error-burn"} {
+		follow(t, w, w.Sidecar, slug)
 	}
 	if status, err := w.Node.Check("alice", "bob"); err != nil || status != 200 {
 		t.Errorf("the node, whose memory is within its bound, answers %d, %v", status, err)
@@ -101,7 +104,7 @@ func calm(t *testing.T, w *harness.World) {
 func TestPostgresHangs(t *testing.T) {
 	w := harness.Shared(t)
 	calm(t, w)
-	defer traffic(w)()
+	defer busy(w)()
 	if err := w.Postgres.Freeze(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +113,8 @@ func TestPostgresHangs(t *testing.T) {
 	if a.Labels["pool"] == "sync" {
 		t.Errorf("it fires for the follower's own connection: %v", a.Labels)
 	}
+	follow(t, w, w.Node, "db-pool-saturated")
+	follow(t, w, w.Node, "writes-failing")
 	if err := w.Postgres.Thaw(); err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +138,7 @@ func TestABadFileIsReloaded(t *testing.T) {
 	}
 	reload(string(good) + "chekc: {}\n")
 	w.Prometheus.WaitFiring(t, "SidegateConfigReloadFailed", w.Node)
+	follow(t, w, w.Node, "config-reload-failed")
 	if status, err := w.Node.Check("alice", "nobody"); err != nil || status != 200 {
 		t.Errorf("with the old configuration: %d, %v", status, err)
 	}
@@ -149,6 +155,7 @@ func TestAProcessIsKilled(t *testing.T) {
 	if others, err := w.Prometheus.Firing("SidegateAllMissing"); err != nil || len(others) > 0 {
 		t.Errorf("one of two is there, and %v fires (%v)", others, err)
 	}
+	follow(t, w, w.Sidecar, "scrape-missing")
 	w.Sidecar.Restart(t)
 	w.Prometheus.WaitClear(t, "", "SidegateScrapeMissing")
 }
@@ -163,6 +170,7 @@ func TestTheSchemaIsTooOld(t *testing.T) {
 	}
 	a := w.Prometheus.WaitFiring(t, "SidegateMigrationPending", w.Sidecars()...)
 	t.Log(a.Annotations["description"])
+	follow(t, w, w.Sidecar, "migration-pending")
 	if err := w.Migrate("up"); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +181,7 @@ func TestTheSchemaIsTooOld(t *testing.T) {
 func TestEveryRuleIsEvaluated(t *testing.T) {
 	w := harness.Shared(t)
 	calm(t, w)
-	defer traffic(w)()
+	defer busy(w)()
 	for _, record := range []string{
 		"sidegate:sync_age:seconds", "sidegate:sync_stale:bool", "sidegate:db_pool_use:ratio", "sidegate:cache_hits:ratio_rate10m",
 		"sidegate:decisions_denied:ratio_rate30m", `slo:sli_error:ratio_rate5m{sloth_slo="decisions"}`, `slo:sli_error:ratio_rate5m{sloth_slo="freshness"}`,

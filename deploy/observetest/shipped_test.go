@@ -42,7 +42,7 @@ func readYAML(t *testing.T, path string, into any) {
 	}
 }
 
-func glob(t *testing.T, path ...string) []string {
+func matching(t *testing.T, path ...string) []string {
 	t.Helper()
 	files, err := filepath.Glob(shipped(t, path...))
 	if err != nil || len(files) == 0 {
@@ -53,7 +53,7 @@ func glob(t *testing.T, path ...string) []string {
 
 func allRules(t *testing.T) (list []rule) {
 	t.Helper()
-	for _, file := range glob(t, "rules", "*.yaml") {
+	for _, file := range matching(t, "rules", "*.yaml") {
 		var f ruleFile
 		readYAML(t, file, &f)
 		for _, g := range f.Groups {
@@ -75,7 +75,7 @@ var headings = []string{"**How urgent.** ", "**Users:** ", "## See it", "## Why,
 // a page for it; and no page is left of an alert that is gone.
 func TestEveryAlertIsWhole(t *testing.T) {
 	pages := map[string]string{}
-	for _, file := range glob(t, "..", "..", "docs", "runbooks", "*.md") {
+	for _, file := range matching(t, "..", "..", "docs", "runbooks", "*.md") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -135,7 +135,7 @@ func TestEveryAlertIsTested(t *testing.T) {
 		}
 	}
 	fires, silent := map[string]bool{}, map[string]bool{}
-	for _, file := range glob(t, "tests", "*.yaml") {
+	for _, file := range matching(t, "tests", "*.yaml") {
 		var f promtest
 		readYAML(t, file, &f)
 		for _, test := range f.Tests {
@@ -206,7 +206,7 @@ var promql = regexp.MustCompile("(?s)```promql[^\n]*\n(.*?)```")
 
 func promqlOfPages(t *testing.T) (list []query) {
 	t.Helper()
-	for _, file := range append(glob(t, "..", "..", "docs", "runbooks", "*.md"), shipped(t, "..", "..", "docs", "how-to", "monitor.md")) {
+	for _, file := range append(matching(t, "..", "..", "docs", "runbooks", "*.md"), shipped(t, "..", "..", "docs", "how-to", "monitor.md")) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -257,9 +257,9 @@ func TestOperator(t *testing.T) {
 func TestPromtool(t *testing.T) {
 	promtool := harness.NeedTool(t, "promtool", "prometheus")
 	dir := shipped(t)
-	harness.Tool(t, dir, promtool, append([]string{"check", "rules"}, glob(t, "rules", "*.yaml")...)...)
+	harness.Tool(t, dir, promtool, append([]string{"check", "rules"}, matching(t, "rules", "*.yaml")...)...)
 	harness.Tool(t, dir, promtool, "check", "config", "prometheus.yml")
-	for _, file := range glob(t, "tests", "*.yaml") {
+	for _, file := range matching(t, "tests", "*.yaml") {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
 			harness.Tool(t, dir, promtool, "test", "rules", file)
 		})
