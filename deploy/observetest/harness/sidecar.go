@@ -153,9 +153,16 @@ func (s *Sidecar) get(listener, path string) (status int, body string, err error
 }
 
 func (s *Sidecar) send(listener, method, path string) (status int, body string, err error) {
-	req, err := http.NewRequest(method, s.urls[listener]+path, nil)
+	return s.sendBody(listener, method, path, "")
+}
+
+func (s *Sidecar) sendBody(listener, method, path, content string) (status int, body string, err error) {
+	req, err := http.NewRequest(method, s.urls[listener]+path, strings.NewReader(content))
 	if err != nil {
 		return 0, "", err
+	}
+	if content != "" {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	switch listener {
 	case "api":
