@@ -136,6 +136,10 @@ docs: ## Write what is generated: the pages of docs/reference, the dashboards of
 	@go run ./cmd/sidegate docs
 	@go run ./deploy/grafana/generate
 
+.PHONY: rules
+rules: ## Write the files of deploy/prometheus that are made: objectives, operator, sloth
+	go -C deploy/observetest test . -count=1 -run TestGenerated -update
+
 .PHONY: clean
 clean: ## Remove what was built; the data of `make run` (.sidegate) stays
 	rm -rf bin $(COVER)

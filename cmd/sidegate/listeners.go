@@ -55,22 +55,22 @@ func (all keepers) of(name string) *tls.Config {
 // their listeners.
 type passed map[string][]net.Listener
 
-// takeSockets takes what a service manager has bound.
-func takeSockets(p *program, cfg *config.Config) (passed, error) {
+// takeSockets takes over what a service manager has bound.
+func takeSockets(p *program) (passed, error) {
 	sockets, err := systemd.Sockets(p.getenv)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return sockets, passed(sockets).takeOver(cfg)
+	return sockets, nil
 }
 
-// takeOver lets a configuration speak of the addresses that were bound, so that what
-// is checked of an address is checked of these: a socket unit that listens on all
-// interfaces needs a credential too.
-func (sockets passed) takeOver(cfg *config.Config) error {
-	for _, name := range slices.Sorted(maps.Keys(sockets)) {
+// speakFor makes a configuration speak of the addresses that were passed, so that
+// what is checked of an address is checked of these: a socket unit that listens on
+// all interfaces needs a credential too.
+func (s passed) speakFor(cfg *config.Config) error {
+	for _, name := range slices.Sorted(maps.Keys(s)) {
 		var listen []config.Address
-		for _, l := range sockets[name] {
+		for _, l := range s[name] {
 			listen = append(listen, addressOf(l.Addr()))
 		}
 		if err := cfg.TakeOver(name, listen, "the socket "+name+" that was passed"); err != nil {

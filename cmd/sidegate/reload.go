@@ -27,7 +27,7 @@ type reloader struct {
 	read func() (*config.Config, error)
 	// check tells whether a start would succeed with it.
 	check func(*config.Config) error
-	// complete adds what no file says: sockets that were passed, the token of dev.
+	// complete adds what no file says: the token of dev.
 	complete func(*config.Config) error
 	level    *slog.LevelVar
 	hangup   <-chan os.Signal // nil: no signal asks for a reload
