@@ -63,7 +63,7 @@ func TestAddAppsWhileFollowing(t *testing.T) {
 	})
 	for i := range 50 {
 		for _, name := range names {
-			c.Apply(c.Epoch(), db.identity, []Change{db.write(listKey{app: name, owner: "bob"}, OpAdd, manyEntries(i+1)[i])})
+			c.Apply(c.Epoch(), db.identity, []Change{db.write(listKey{app: name, owner: "bob"}, OpAdd, manyEntries(i + 1)[i])})
 		}
 		if i%10 == 9 {
 			follow(c, db)

@@ -118,10 +118,14 @@ func (c *configValidateCmd) Run(p *program) error {
 	if err := checkServe(cfg); err != nil {
 		return err
 	}
-	for _, w := range cfg.Warnings {
+	warnings := cfg.Warnings
+	if w := cfg.SuperuserByName(); w != "" {
+		warnings = append(warnings, w)
+	}
+	for _, w := range warnings {
 		p.say("warning: %s", w)
 	}
-	if c.Strict && len(cfg.Warnings) > 0 {
+	if c.Strict && len(warnings) > 0 {
 		return usageError{errors.New("there are warnings, and --strict was given")}
 	}
 	p.say("The configuration is valid.")

@@ -120,8 +120,10 @@ func (r *reloader) reload() (done reloaded, err error) {
 		log.Error("the configuration was not reloaded; what was in force stays in force", "faults", strings.Split(err.Error(), "\n"))
 		return reloaded{}, err
 	}
-	r.level.Set(levelOf(next.cfg.Log))
+	level := levelOf(next.cfg.Log)
+	r.level.Set(min(level, r.level.Level())) // what turns the log down is still said
 	log.Info("the configuration was reloaded", "changed", changes.Applied)
+	r.level.Set(level)
 	for _, w := range next.cfg.Warnings {
 		log.Warn(w)
 	}

@@ -49,7 +49,9 @@ func TestReloadTokens(t *testing.T) {
 			{border.DoorCheck, "/v1/can-deliver?sender=a&recipient=b&room_type=direct"}, {border.DoorAPI, listOf("default", "bob") + "/blocks"},
 			{border.DoorOps, "/v1/status"},
 		} {
-			if s.ask("GET", d.door, d.path, "", "Authorization", "Bearer "+token).status == http.StatusOK {
+			// Whoever is let in may still hear 503: a busy machine reads lists late.
+			a := s.ask("GET", d.door, d.path, "", "Authorization", "Bearer "+token)
+			if a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
 				doors += string(d.door) + " "
 			}
 		}
@@ -108,9 +110,7 @@ func TestReloadApps(t *testing.T) {
 		t.Errorf("%+v", done)
 	}
 	limit("8")
-	if a := decision("acme"); !strings.Contains(a.body, `"deliver":true`) {
-		t.Errorf("the sender is exempt now: %s", a)
-	}
+	waitFor(t, "the sender is exempt", func() bool { return strings.Contains(decision("acme").body, `"deliver":true`) })
 	if a := s.ask("GET", border.DoorOps, "/v1/explain?sender=alice&recipient=bob&room_type=direct&app=acme", "", "Authorization", "Bearer staff"); !strings.Contains(a.body, `"rule":"exempt","answer":"match"`) {
 		t.Errorf("an explanation by the old policy: %s", a)
 	}

@@ -181,10 +181,17 @@ func (c *Config) warnDoors() {
 	if c.Insecure {
 		c.Warnings = append(c.Warnings, c.at("insecure")+": listeners are open to whoever reaches them, unless something in front of them asks for a credential")
 	}
-	// Whether a role is one, only the database knows, and serve asks it.
-	if u, err := url.Parse(c.Postgres.URL); err == nil && u.User != nil && u.User.Username() == "postgres" {
-		c.Warnings = append(c.Warnings, c.at("postgres", "url")+": the role postgres is the superuser; one that is a member of sidegate_read and sidegate_write is enough")
+}
+
+// SuperuserByName returns a warning if the database is connected to as the role that
+// is the superuser everywhere, "" if not. Of any other role only the database knows;
+// a server asks it and needs no guess.
+func (c *Config) SuperuserByName() string {
+	u, err := url.Parse(c.Postgres.URL)
+	if err != nil || u.User == nil || u.User.Username() != "postgres" {
+		return ""
 	}
+	return c.at("postgres", "url") + ": the role postgres is the superuser; one that is a member of sidegate_read and sidegate_write is enough"
 }
 
 // warnAudience: whoever publishes keys signs tokens for more services than this

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -19,7 +20,31 @@ func Reference() string {
 		}
 		fmt.Fprintf(&b, "| `%s`%s | %s | %s | %s | %s |\n", k.Path, k.names(), k.Type(), k.defaultText(), k.reload(), k.Doc)
 	}
+	b.WriteString(reloadReference())
 	return b.String()
+}
+
+// reloadReference sums up what a reload does, from the same table.
+func reloadReference() string {
+	var hot, restart []string
+	for _, k := range Keys() {
+		group := k.Path
+		for _, h := range hotKeys {
+			if strings.HasPrefix(k.Path, h+".") {
+				group = h + ".*" // all of them are hot
+			}
+		}
+		list := &restart
+		if k.Hot {
+			list = &hot
+		}
+		if name := "`" + group + "`"; !slices.Contains(*list, name) {
+			*list = append(*list, name)
+		}
+	}
+	return "\n## What a reload does\n\nA [reload](../how-to/reload.md) reads the file, and every file that a value names, again.\n\n" +
+		"- applied at once (hot): " + strings.Join(hot, ", ") + "\n" +
+		"- named, and waiting for a restart: " + strings.Join(restart, ", ") + "\n"
 }
 
 const referenceHead = `# Configuration

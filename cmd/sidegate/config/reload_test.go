@@ -117,3 +117,29 @@ func TestNextHoldsHalvesTogether(t *testing.T) {
 		t.Errorf("%+v, %v", next, err)
 	}
 }
+
+// TestReloadReference: the page names every key, itself or with its group, where it
+// belongs and nowhere else.
+func TestReloadReference(t *testing.T) {
+	_, section, _ := strings.Cut(Reference(), "## What a reload does")
+	_, lists, _ := strings.Cut(section, "- applied at once (hot): ")
+	hot, restart, ok := strings.Cut(lists, "- named, and waiting for a restart: ")
+	if !ok {
+		t.Fatalf("the section is\n%s", section)
+	}
+	names := func(list string, k *Key) bool {
+		for path := k.Path; ; path = path[:strings.LastIndexByte(path, '.')] {
+			if strings.Contains(list, "`"+path+"`") || strings.Contains(list, "`"+path+".*`") {
+				return true
+			}
+			if !strings.Contains(path, ".") {
+				return false
+			}
+		}
+	}
+	for _, k := range Keys() {
+		if names(hot, k) != k.Hot || names(restart, k) == k.Hot {
+			t.Errorf("%s is hot: %v; the page says hot %v, restart %v", k.Path, k.Hot, names(hot, k), names(restart, k))
+		}
+	}
+}
