@@ -43,18 +43,18 @@ func (n *Names) Of(id string) string {
 	if n.plain {
 		return id
 	}
-	return string(n.Append(nil, id))
+	return string(n.Append(nil, []byte(id)))
 }
 
 // Append appends the name of an id. An empty id has an empty name.
-func (n *Names) Append(b []byte, id string) []byte {
-	if n.plain || id == "" {
+func (n *Names) Append(b, id []byte) []byte {
+	if n.plain || len(id) == 0 {
 		return append(b, id...)
 	}
 	h := n.hashes.Get().(hash.Hash)
 	defer n.hashes.Put(h)
 	var sum [sha256.Size]byte
 	h.Reset()
-	_, _ = h.Write([]byte(id)) // a hash takes everything
+	_, _ = h.Write(id) // a hash takes everything
 	return hex.AppendEncode(b, h.Sum(sum[:0])[:nameBytes])
 }
