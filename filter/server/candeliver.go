@@ -6,14 +6,16 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
 // checks answers decisions.
 type checks struct {
-	filter *filter.Filter // the type itself, not an interface: see the package document
-	door   *door
-	spaces sync.Pool // of *space
+	filter    *filter.Filter // the type itself, not an interface: see the package document
+	door      *door
+	decisions *decisionlog.Log // nil: it is off
+	spaces    sync.Pool        // of *space
 }
 
 const (
@@ -99,6 +101,8 @@ func (c *checks) decide(ctx *fasthttp.RequestCtx, q *question, who *border.Princ
 	}
 	check.Counts = countsOf(ctx.Conn(), c.filter)
 	d := c.filter.CanDeliver(check)
+	id := q.answerID(&ctx.Response)
+	c.record(ctx, &check, &d, id)
 	switch {
 	case d.Unknown():
 		return undecided(d.Cause)
@@ -106,6 +110,7 @@ func (c *checks) decide(ctx *fasthttp.RequestCtx, q *question, who *border.Princ
 		writeVerdict(&ctx.Response, &d)
 	default:
 		writeDecision(&ctx.Response, &d)
+		nameAnswer(&ctx.Response, id)
 	}
 	return nil
 }

@@ -47,10 +47,13 @@ func (c *checks) fanout(ctx *fasthttp.RequestCtx, in input) error {
 	check.API = filter.APIFanout
 	decisions := s.answers(len(s.recipients))
 	c.filter.Fanout(check, s.recipients, decisions)
+	id := q.answerID(&ctx.Response)
+	c.recordFanout(ctx, check, s, id)
 	if why, all := allUnknown(decisions); all {
 		return undecided(why)
 	}
 	writeFanout(&ctx.Response, s.recipients, decisions)
+	nameAnswer(&ctx.Response, id)
 	return nil
 }
 
@@ -120,7 +123,7 @@ func writeFanout(resp *fasthttp.Response, recipients []string, decisions []filte
 	separator := ""
 	for i := range decisions {
 		d := &decisions[i]
-		if d.Deliver && d.Notify && !d.Degraded {
+		if !exception(d) {
 			continue
 		}
 		b = append(b, separator...)

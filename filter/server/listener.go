@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
@@ -47,6 +48,8 @@ type Options struct {
 	Rate Rate
 	// Surfaces are the vendors' APIs that the api listener serves besides.
 	Surfaces []Surface
+	// Decisions records what the check listener decides; nil records nothing.
+	Decisions *decisionlog.Log
 	// Metrics counts the requests of the api listener; nil counts nothing.
 	Metrics *Metrics
 	// Logger receives failures of ours, never what a client did wrong.
@@ -130,7 +133,7 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 		return nil, errors.New("server: check listener: a filter is required")
 	}
 	d := &door{name: border.DoorCheck, auth: opts.Auth, open: true}
-	d.routes = (&checks{filter: f, door: d}).routes()
+	d.routes = (&checks{filter: f, door: d, decisions: opts.Decisions}).routes()
 	l, err := newListener(d, opts)
 	if err != nil {
 		return nil, err

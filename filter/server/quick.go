@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/decisionlog"
 )
 
 // Nearly all that a check listener hears is one request over and over: a GET of
@@ -26,9 +27,10 @@ import (
 // place where it was made before. What quick answers is what fasthttp would have
 // answered, byte for byte; TestQuickAnswersLikeFasthttp holds it to that.
 type quick struct {
-	filter *filter.Filter
-	door   *door
-	route  *route // for the log
+	filter    *filter.Filter
+	door      *door
+	route     *route           // for the log
+	decisions *decisionlog.Log // nil: it is off
 
 	readTimeout, writeTimeout, idleTimeout time.Duration
 	// grain is how often deadlines are moved: what they bound may take that much
@@ -54,7 +56,7 @@ func newQuick(f *filter.Filter, d *door, opts *Options) *quick {
 		return nil
 	}
 	q := &quick{
-		filter: f, door: d, route: d.match([]byte(plainPath), new(ids)), begun: time.Now(),
+		filter: f, door: d, route: d.match([]byte(plainPath), new(ids)), decisions: opts.Decisions, begun: time.Now(),
 		readTimeout: opts.ReadTimeout, writeTimeout: opts.WriteTimeout, idleTimeout: opts.IdleTimeout,
 	}
 	q.grain = min(maxGrain, q.readTimeout/8, q.writeTimeout/8, q.idleTimeout/8)
@@ -165,6 +167,9 @@ func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last
 		taken += r.size
 		check.Counts = countsOf(c, q.filter)
 		d := q.filter.CanDeliver(check)
+		if q.decisions.Wants(&d) {
+			q.decisions.Record(&check, &d, decisionlog.About{Trace: traceparent(read[taken-r.size : taken])})
+		}
 		last = q.door.draining.Load()
 		switch {
 		case d.Unknown():
@@ -199,7 +204,7 @@ func (q *quick) read(c *conn, r *plain) (check filter.Check, ok bool) {
 }
 
 // quickArguments leaves out those that change how is answered or who is waited for.
-var quickArguments = setOf(argAtLeast, argStatus)
+var quickArguments = setOf(argAtLeast, argDecisionID, argStatus)
 
 // refuse answers with a problem, as fasthttp writes it.
 func (q *quick) refuse(out []byte, err error, last bool) []byte {

@@ -16,7 +16,7 @@ import (
 // with it anybody who knows an id finds its lines. It is safe for concurrent use.
 type Names struct {
 	plain  bool
-	hashes sync.Pool // of hash.Hash with the key in them
+	hashes sync.Pool // of *keyed
 }
 
 // nameBytes is how much of the HMAC is shown: two of a billion ids share a name
@@ -34,7 +34,7 @@ func HashedNames(key string) *Names {
 		secret = []byte(rand.Text())
 	}
 	n := &Names{}
-	n.hashes.New = func() any { return hmac.New(sha256.New, secret) }
+	n.hashes.New = func() any { return &keyed{mac: hmac.New(sha256.New, secret)} }
 	return n
 }
 
@@ -51,10 +51,15 @@ func (n *Names) Append(b, id []byte) []byte {
 	if n.plain || len(id) == 0 {
 		return append(b, id...)
 	}
-	h := n.hashes.Get().(hash.Hash)
-	defer n.hashes.Put(h)
-	var sum [sha256.Size]byte
-	h.Reset()
-	_, _ = h.Write(id) // a hash takes everything
-	return hex.AppendEncode(b, h.Sum(sum[:0])[:nameBytes])
+	k := n.hashes.Get().(*keyed)
+	defer n.hashes.Put(k)
+	k.mac.Reset()
+	_, _ = k.mac.Write(id) // a hash takes everything
+	return hex.AppendEncode(b, k.mac.Sum(k.sum[:0])[:nameBytes])
+}
+
+// keyed is a hash with the key in it, and room for what it makes.
+type keyed struct {
+	mac hash.Hash
+	sum [sha256.Size]byte
 }
