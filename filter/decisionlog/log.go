@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +18,10 @@ import (
 // fan-out there is, 10,000 recipients, if every one of them is an exception. A
 // record waiting takes some 300 bytes, 1.3 kB at the most.
 const queueLength = 1 << 14
+
+// spareRecords is how many records are kept for use and reuse, half a megabyte of
+// them: while no more are waiting, nothing is allocated.
+const spareRecords = 1 << 10
 
 // Options configure a [Log].
 type Options struct {
@@ -47,7 +50,7 @@ type Log struct {
 	limit   *rate.Limiter // nil: there is none
 	metrics *Metrics
 	queue   chan *record
-	records sync.Pool // of *record
+	spare   chan *record
 
 	reopen atomic.Bool
 	wake   chan struct{} // tells the writer of reopen while nothing is decided
@@ -75,9 +78,12 @@ func New(opts Options) (*Log, error) {
 	l := &Log{
 		opts: opts, metrics: opts.Metrics,
 		queue: make(chan *record, queueLength), wake: make(chan struct{}, 1),
-		sink: sink{path: opts.Path, file: opts.Output, metrics: opts.Metrics, log: opts.Logger},
+		spare: make(chan *record, spareRecords),
+		sink:  sink{path: opts.Path, file: opts.Output, metrics: opts.Metrics, log: opts.Logger},
 	}
-	l.records.New = func() any { return new(record) }
+	for range spareRecords {
+		l.spare <- &record{text: make([]byte, 0, 128)}
+	}
 	if opts.Rate > 0 {
 		l.limit = rate.NewLimiter(rate.Limit(opts.Rate), opts.Rate)
 	}
@@ -129,13 +135,31 @@ func (l *Log) Record(check *filter.Check, d *filter.Decision, about About) {
 	if about.ID.IsZero() {
 		about.ID = NewID(now)
 	}
-	r := l.records.Get().(*record)
+	r := l.unused()
 	r.fill(check, d, about)
 	r.at = now
 	select {
 	case l.queue <- r:
 	default:
 		l.metrics.dropped[dropQueue].Inc()
-		l.records.Put(r)
+		l.reuse(r)
+	}
+}
+
+// unused returns a record to be filled.
+func (l *Log) unused() *record {
+	select {
+	case r := <-l.spare:
+		return r
+	default: // a burst
+		return new(record)
+	}
+}
+
+// reuse takes a record back.
+func (l *Log) reuse(r *record) {
+	select {
+	case l.spare <- r:
+	default: // it was made for a burst
 	}
 }

@@ -91,7 +91,7 @@ func (w *writer) rest() {
 func (w *writer) add(r *record) {
 	w.text = r.append(w.text, w.log.opts.Names)
 	w.lines++
-	w.log.records.Put(r)
+	w.log.reuse(r)
 	if len(w.text) >= bufferSize {
 		w.flush()
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/metrics/border"
 )
@@ -257,16 +256,13 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 			steps.step(sent)
 		}
 		if strings.HasPrefix(name, "denied") {
-			// So that there are records enough, however far the writer is behind.
-			for range 3000 {
-				log.Record(&filter.Check{Sender: "alice", Recipient: "bob", RoomType: filter.Direct}, &filter.Decision{}, decisionlog.About{})
-			}
-			waitFor(t, func() bool { return written(t, reg) == 3100 })
+			// The writer may fall behind from here on: there are records enough.
+			waitFor(t, func() bool { return written(t, reg) == 100 })
 		}
-		if n := testing.AllocsPerRun(2000, func() { steps.step(sent) }); n != 0 {
+		if n := testing.AllocsPerRun(500, func() { steps.step(sent) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
-		if got := read(); (len(got) > 2000) != strings.HasPrefix(name, "denied") {
+		if got := read(); (len(got) > 500) != strings.HasPrefix(name, "denied") {
 			t.Errorf("%s: %d lines", name, len(got))
 		}
 	}
