@@ -66,6 +66,11 @@ dialects: postgres node ## Run the vendors' SDKs against the program, print what
 	@go -C filter/dialecttest test -count=1 -timeout 30m -json ./... 2>&1 | \
 		go run filter/dialecttest/matrix/main.go filter/dialecttest/matrix/rows.go
 
+# A module of its own, too. The results are not cached, for the same reason.
+.PHONY: alerts
+alerts: postgres prometheus ## Test the alert rules, with promtool and with a real Prometheus beside the program
+	go -C deploy/observetest test -count=1 -timeout 15m ./...
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (5s)
 	@.ci/fuzz $(FUZZTIME)
@@ -105,6 +110,10 @@ clean: ## Remove what was built; the data of `make run` (.sidegate) stays
 .PHONY: postgres
 postgres:
 	@.ci/postgres
+
+.PHONY: prometheus
+prometheus:
+	@.ci/prometheus
 
 .PHONY: node
 node:

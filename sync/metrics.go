@@ -1,6 +1,9 @@
 package blocksync
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +33,8 @@ type Metrics struct {
 	applyDelay  prometheus.Histogram
 	clockOffset prometheus.Gauge
 	reconnects  prometheus.Counter
+	schema      prometheus.Gauge
+	needed      prometheus.Gauge
 	epochs      map[string]prometheus.Counter
 	errors      map[string]prometheus.Counter
 	state       *stateCollector
@@ -56,6 +61,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		lastSuccess: gauge("sync_last_success_timestamp_seconds", "When the last poll was complete. Standing still: answers age."),
 		started:     gauge("sync_started_timestamp_seconds", "When following began."),
 		clockOffset: gauge("clock_offset_seconds", "How far the database's clock is ahead of ours; expiries are corrected by it."),
+		schema:      gauge("schema_version", "Version of the schema that the database has, as it was seen last; 0 = none, or not seen yet."),
+		needed:      gauge("schema_version_needed", "Version of the schema that this program needs. Any other is not followed."),
 		applyDelay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "sidegate", Name: "sync_apply_delay_seconds",
 			Help:                        "From the moment the database recorded a change until it was in memory, by the database's clock.",
@@ -79,7 +86,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) observe(f *Follower) { m.state.follower = f }
+func (m *Metrics) observe(f *Follower) {
+	m.state.follower = f
+	m.needed.Set(float64(f.opts.MaxSchema))
+}
 
 // observeDelays measures, by the server's clock alone, how long changes took.
 func (m *Metrics) observeDelays(changes []cache.Change, now time.Time) {
@@ -91,14 +101,27 @@ func (m *Metrics) observeDelays(changes []cache.Change, now time.Time) {
 	}
 }
 
-// stateCollector shows the state as it is when asked: 1 for the present one.
+// stateCollector shows where following stands when it is asked: 1 for the present
+// state, and how far it has come on which server.
 type stateCollector struct{ follower *Follower }
 
-var stateDesc = prometheus.NewDesc("sidegate_sync_state",
-	"1 for the state that following is in. Anything but synced for a minute needs a look.", []string{"state"}, nil)
+var (
+	stateDesc = prometheus.NewDesc("sidegate_sync_state",
+		"1 for the state that following is in. Anything but synced for a minute needs a look.", []string{"state"}, nil)
+	positionDesc = prometheus.NewDesc("sidegate_sync_position",
+		"The transaction id up to which the database's changes are in memory; 0 = nothing yet. "+
+			"Between processes that follow the same server, whoever stays behind the others misses changes.", nil, nil)
+	serverDesc = prometheus.NewDesc("sidegate_sync_server_info",
+		"1; the labels name the schema and the life of the server that is followed, both as hashes. "+
+			"Processes on one database with different servers do not see the same writes. 0 = none yet.", []string{"database", "server"}, nil)
+)
 
 // Describe implements prometheus.Collector.
-func (s *stateCollector) Describe(ch chan<- *prometheus.Desc) { ch <- stateDesc }
+func (s *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- stateDesc
+	ch <- positionDesc
+	ch <- serverDesc
+}
 
 // Collect implements prometheus.Collector.
 func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
@@ -113,4 +136,20 @@ func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(stateDesc, prometheus.GaugeValue, v, i.String())
 	}
+	// One load: a position says nothing without the server that it is of.
+	r := s.follower.reached.Load()
+	if r == nil {
+		ch <- prometheus.MustNewConstMetric(positionDesc, prometheus.GaugeValue, 0)
+		ch <- prometheus.MustNewConstMetric(serverDesc, prometheus.GaugeValue, 0, "", "")
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(positionDesc, prometheus.GaugeValue, float64(r.position.Xmax))
+	ch <- prometheus.MustNewConstMetric(serverDesc, prometheus.GaugeValue, 1, name(r.server.Salt), name(r.server))
+}
+
+// name is a short name for a value that is nobody's business: eight digits in
+// which two of a handful do not meet.
+func name(v any) string {
+	sum := sha256.Sum256(fmt.Append(nil, v))
+	return hex.EncodeToString(sum[:4])
 }

@@ -85,7 +85,11 @@ func (f *Follower) judge(b *Batch) error {
 	if b.Recovery {
 		return &refusal{"the database is a standby, whose snapshots do not list running transactions; point postgres.url at the primary"}
 	}
+	f.opts.Metrics.schema.Set(float64(b.Schema))
 	if b.Schema < f.opts.MinSchema || b.Schema > f.opts.MaxSchema {
+		if b.Schema == 0 {
+			return &refusal{"the database has no sidegate schema yet; run: sidegate migrate up"}
+		}
 		return &refusal{fmt.Sprintf("the database has schema version %d; this program understands %d to %d",
 			b.Schema, f.opts.MinSchema, f.opts.MaxSchema)}
 	}

@@ -88,7 +88,7 @@ func weigh(c *cache.Cache, shape seed.Shape, out *filled) (err error) {
 // during runs a cache, with the room for garbage that the program leaves, while
 // something is done with it.
 func during(ctx context.Context, c *cache.Cache, do func(context.Context) error) error {
-	return beside(ctx, do, c.Run, headroom.Keep)
+	return beside(ctx, do, c.Run, headroom.Memory{}.Keep)
 }
 
 // alone is during with as much room as the runtime leaves by itself.

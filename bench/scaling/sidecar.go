@@ -85,7 +85,7 @@ func (s *sidecar) address() net.Addr { return s.door.Addrs()[0] }
 func (s *sidecar) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, loop := range []func(context.Context) error{
-		s.door.Run, s.follower.Run, s.cache.Run, headroom.Keep, s.world.Run,
+		s.door.Run, s.follower.Run, s.cache.Run, headroom.Memory{}.Keep, s.world.Run,
 	} {
 		g.Go(func() error { return loop(ctx) })
 	}

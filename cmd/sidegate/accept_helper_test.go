@@ -116,7 +116,13 @@ var disaster = regexp.MustCompile(`(?m)^(WARNING: DATA RACE|panic: .*|fatal erro
 // that configures it. The process is gone when the test ends.
 func start(t *testing.T, dir string, environ []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(builtProgram(t), args...), ended: make(chan struct{})}
+	return startCommand(t, dir, environ, exec.Command(builtProgram(t), args...))
+}
+
+// startCommand is start for a command that becomes the program.
+func startCommand(t *testing.T, dir string, environ []string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, ended: make(chan struct{})}
 	p.cmd.Dir = dir
 	for _, entry := range os.Environ() {
 		if !strings.HasPrefix(entry, "SIDEGATE_") {
@@ -142,7 +148,7 @@ func start(t *testing.T, dir string, environ []string, args ...string) *process 
 			t.Errorf("the program had a %s", bad)
 		}
 		if t.Failed() {
-			t.Logf("sidegate %s printed:\n%s%s", strings.Join(args, " "), &p.stdout, &p.stderr)
+			t.Logf("%s printed:\n%s%s", strings.Join(cmd.Args, " "), &p.stdout, &p.stderr)
 		}
 	})
 	return p

@@ -102,11 +102,7 @@ func (v *verifiers) add(c *config.JWT) (*jwtauth.Authenticator, error) {
 func hashed(tokens []config.Token) ([]border.Token, error) {
 	out := make([]border.Token, len(tokens))
 	for i, t := range tokens {
-		hash, err := t.Hash()
-		if err != nil {
-			return nil, err
-		}
-		out[i] = border.Token{Name: t.Name, SHA256: hash, Apps: t.Apps}
+		out[i] = border.Token{Name: t.Name, SHA256: t.SHA256, Apps: t.Apps}
 		for _, name := range t.Scopes {
 			scope, ok := border.ParseScope(string(name))
 			if !ok {

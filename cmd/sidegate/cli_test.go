@@ -27,7 +27,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"block", "a", "b", "--expires-at=tomorrow"}, "--expires-at"},
 		{[]string{"block", "a", "b", "--for=-1h"}, "a block lasts for a time above zero"},
 		{[]string{"list", "a", "--limit=-1"}, "--limit: -1 is below zero"},
-		{[]string{"config", "print", "--format=toml"}, `--format must be one of "yaml","json" but got "toml"`},
+		{[]string{"config", "print", "--format=toml"}, `--format must be one of "yaml","json","env" but got "toml"`},
 		{[]string{"healthcheck", "--probe=healthz"}, "--probe must be one of"},
 		{[]string{"config", "validate", "--check-listen=7070"}, `--check-listen: "7070" is not an address`},
 		{[]string{"config", "validate", "--config=/does/not/exist.yaml"}, "no such file"},
@@ -139,10 +139,14 @@ func TestConfigPrint(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{nil, []string{"  level: warn\n", "  url: postgres://u:***@h/d\n", "token: '***'"}},
-		{[]string{"--format=json"}, []string{`"level": "warn"`, `"url": "postgres://u:***@h/d"`}},
-		{[]string{"--log-level=error", "--check-listen="}, []string{"  level: error\n", "check:\n  listen: []\n"}},
-		{[]string{"--insecure"}, []string{"insecure: true\n"}},
+		{nil, []string{
+			"  level: warn # " + file + ":2\n", "  url: postgres://u:***@h/d # SIDEGATE_POSTGRES_URL\n", "token: '***'",
+			"  # " + file + ":1\n  tokens:\n", "  format: text # default\n", "limit: 3000 # default\n",
+		}},
+		{[]string{"--format=json"}, []string{`"level": "warn"`, `"url": "postgres://u:***@h/d"`, `"log.level": "` + file + `:2"`}},
+		{[]string{"--format=env"}, []string{"# " + file + ":2\nSIDEGATE_LOG_LEVEL=warn\n", "# SIDEGATE_POSTGRES_URL=postgres://u:***@h/d\n"}},
+		{[]string{"--log-level=error", "--check-listen="}, []string{"  level: error # --log-level\n", "check:\n  listen: [] # --check-listen\n"}},
+		{[]string{"--insecure"}, []string{"insecure: true # --insecure\n"}},
 		{[]string{"--no-such-file-matters", "--config=" + file}, nil},
 	} {
 		got := command(t, environ, append([]string{"config", "print"}, tc.args...)...)
@@ -177,6 +181,10 @@ func TestConfigValidate(t *testing.T) {
 		{"no database", nil, nil, outcome{exitUsage, "", "postgres.url is empty"}},
 		{"warning", []string{db, "SIDEGATE_OPS_TOKENS=t"}, nil, outcome{exitOK, "has no scope staff", ""}},
 		{"strict", []string{db, "SIDEGATE_OPS_TOKENS=t"}, []string{"--strict"}, outcome{exitUsage, "has no scope staff", "--strict was given"}},
+		{"strict and the superuser", []string{"SIDEGATE_POSTGRES_URL=postgres://postgres@h/d"}, []string{"--strict"}, outcome{exitUsage, "the role postgres is the superuser", "--strict was given"}},
+		{"strict and insecure", []string{db}, []string{"--strict", "--insecure"}, outcome{exitUsage, "--insecure: listeners are open", "--strict was given"}},
+		{"strict and good", []string{db}, []string{"--strict"}, outcome{exitOK, "The configuration is valid.\n", ""}},
+		{"no such secret", []string{"SIDEGATE_POSTGRES_URL_FILE=/does/not/exist"}, nil, outcome{exitUsage, "", "SIDEGATE_POSTGRES_URL_FILE: open /does/not/exist: no such file"}},
 		{"two mistakes, two lines", []string{"SIDEGATE_A=1", "SIDEGATE_B=1"}, nil, outcome{exitUsage, "", "\nsidegate: unknown variable SIDEGATE_B"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -185,6 +193,31 @@ func TestConfigValidate(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestConfigNames: the pages that need no configuration, whatever is around.
+func TestConfigNames(t *testing.T) {
+	broken := []string{"SIDEGATE_NO_SUCH_KEY=1"}
+	for name, wants := range map[string][]string{
+		"docs":   {config.Reference()},
+		"schema": {string(config.Schema())},
+		"env": {
+			"VARIABLE ", "SIDEGATE_CHECK_LISTEN ", "check.listen ", "--check-listen ", "SIDEGATE_POSTGRES_URL_FILE ",
+			"apps.*.limit ", "SIDEGATE_TOKEN ", " restart\n", " hot\n",
+		},
+	} {
+		got := command(t, broken, "config", name)
+		for _, want := range wants {
+			if got.code != exitOK || !strings.Contains(got.stdout, want) {
+				t.Errorf("config %s: exit %d, %q is not in\n%s", name, got.code, want, got.stdout)
+			}
+		}
+	}
+	for _, name := range programVariables {
+		if programVariable[name] == "" {
+			t.Errorf("%s is not described", name)
+		}
 	}
 }
 

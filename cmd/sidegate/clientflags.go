@@ -71,7 +71,7 @@ func (f *clientFlags) connect(p *program, d door) (*client, error) {
 		address = p.getenv(d.env)
 	}
 	if address == "" {
-		c, err := f.load(p, nil)
+		c, err := loadConfig(f.source(p, nil)) // opens no secret: this is a client
 		if err != nil {
 			return nil, err
 		}

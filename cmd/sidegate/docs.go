@@ -74,10 +74,11 @@ func referencePages() (map[string]string, error) {
 		return nil, err
 	}
 	return map[string]string{
-		"configuration.md": config.Reference(),
-		"metrics.md":       metrics,
-		"cli.md":           cli,
-		"problems.md":      string(border.Reference()),
+		"configuration.md":   config.Reference(),
+		"config.schema.json": string(config.Schema()),
+		"metrics.md":         metrics,
+		"cli.md":             cli,
+		"problems.md":        string(border.Reference()),
 	}, nil
 }
 

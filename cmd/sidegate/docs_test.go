@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/sidegate/sidegate/cmd/sidegate/config"
 )
 
 // documents are the pages for users, by path from the root.
@@ -39,28 +37,6 @@ func documents(t *testing.T) map[string]string {
 		t.Fatalf("%d pages, %v", len(pages), err)
 	}
 	return pages
-}
-
-var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
-
-// TestDocumentedConfigurationLoads: what the pages show can be pasted.
-func TestDocumentedConfigurationLoads(t *testing.T) {
-	blocks := 0
-	for page, text := range documents(t) {
-		for _, match := range yamlBlock.FindAllStringSubmatch(text, -1) {
-			blocks++
-			file := filepath.Join(t.TempDir(), "sidegate.yaml")
-			if err := os.WriteFile(file, []byte(match[1]), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := config.Load(config.Source{File: file}); err != nil {
-				t.Errorf("%s: %v\n%s", page, err, match[1])
-			}
-		}
-	}
-	if blocks < 2 {
-		t.Errorf("only %d blocks of configuration were found", blocks)
-	}
 }
 
 var (

@@ -18,18 +18,32 @@ const (
 
 var programVariables = []string{envConfig, envToken, envCheckURL, envAPIURL, envOpsURL}
 
+// programVariable says what each of them is.
+var programVariable = map[string]string{
+	envConfig:   "path of the configuration file",
+	envToken:    "token of a client",
+	envCheckURL: "check listener that a client asks",
+	envAPIURL:   "api listener that a client asks",
+	envOpsURL:   "ops listener that a client asks",
+}
+
 // fileFlag names the configuration file.
 type fileFlag struct {
 	Config string `placeholder:"FILE" help:"Configuration file, YAML (SIDEGATE_CONFIG)."`
 }
 
-// load reads the configuration with the flags that were given.
-func (f fileFlag) load(p *program, flags map[string]string) (*config.Config, error) {
+// source is where the configuration comes from, with the flags that were given.
+func (f fileFlag) source(p *program, flags map[string]string) config.Source {
 	file := f.Config
 	if file == "" {
 		file = p.getenv(envConfig)
 	}
-	c, err := config.Load(config.Source{File: file, Environ: p.environ, Programs: programVariables, Flags: flags})
+	return config.Source{File: file, Environ: p.environ, Programs: programVariables, Flags: flags}
+}
+
+// loadConfig reads a configuration; what is wrong with it is a wrong usage.
+func loadConfig(src config.Source) (*config.Config, error) {
+	c, err := config.Load(src)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -80,14 +94,24 @@ func (f *configFlags) values() map[string]string {
 	return values
 }
 
-// load reads the configuration that a server starts with.
+// source is where a server's configuration comes from.
+func (f *configFlags) source(p *program) config.Source {
+	return f.fileFlag.source(p, f.values())
+}
+
+// load reads the configuration that a server starts with, and the files of
+// secrets that it names.
 func (f *configFlags) load(p *program) (*config.Config, error) {
-	return f.fileFlag.load(p, f.values())
+	src := f.source(p)
+	src.Open = true
+	return loadConfig(src)
 }
 
 // database reads the configuration and returns the DSN of the database.
 func (f *databaseFlags) database(p *program) (string, error) {
-	c, err := f.fileFlag.load(p, f.values())
+	src := f.fileFlag.source(p, f.values())
+	src.Open = true
+	c, err := loadConfig(src)
 	if err != nil {
 		return "", err
 	}

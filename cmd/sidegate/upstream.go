@@ -51,10 +51,19 @@ func unfit(err error) bool {
 }
 
 // Poll implements blocksync.Source: a database that was away at the start is
-// looked at before its first rows are believed.
+// looked at before its first rows are believed. A standby and a foreign schema are
+// for the follower to refuse, who shows them as what they are and not as a
+// connection that fails.
 func (u *upstream) Poll(ctx context.Context, from blocksync.Position) (blocksync.Batch, error) {
 	if !u.fit.Load() {
-		if err := u.inspect(ctx); err != nil {
+		err := u.inspect(ctx)
+		var schema *postgres.SchemaError
+		switch {
+		case errors.As(err, &schema):
+			return blocksync.Batch{Schema: schema.Have}, nil
+		case errors.Is(err, postgres.ErrStandby):
+			return blocksync.Batch{Recovery: true}, nil
+		case err != nil:
 			return blocksync.Batch{}, err
 		}
 	}

@@ -230,7 +230,7 @@ func TestUsersImportKeepsBatchesSmall(t *testing.T) {
 	}
 }
 
-var fenced = regexp.MustCompile("(?s)```(sql|json)\n(.*?)```")
+var fenced = regexp.MustCompile("(?s)```(sql|json)[^\n]*\n(.*?)```")
 
 // TestDocumentedUsers: what the page on users shows can be pasted. A deployer's
 // table is put in the place of ours and taken away again, under a program that has
@@ -241,7 +241,7 @@ func TestDocumentedUsers(t *testing.T) {
 	for _, match := range fenced.FindAllStringSubmatch(page, -1) {
 		shown[match[1]] = append(shown[match[1]], match[2])
 	}
-	if len(shown["sql"]) != 2 || len(shown["json"]) != 3 {
+	if len(shown["sql"]) != 2 || len(shown["json"]) != 1 {
 		t.Fatalf("%d blocks of SQL and %d of JSON were found", len(shown["sql"]), len(shown["json"]))
 	}
 	dsn := pgtest.Database(t)
@@ -250,7 +250,7 @@ func TestDocumentedUsers(t *testing.T) {
 	s := serveHere(t, dsn+"&options=-crole%3Dpgtest_users", "api: {tokens: [root]}\n").started(t)
 	environ := []string{"SIDEGATE_API_URL=" + s.urls[border.DoorAPI], "SIDEGATE_TOKEN=root"}
 
-	if got := importing(environ, shown["json"][1]); got.code != 0 || !strings.HasPrefix(got.stdout, "2 users stored: 2 new") {
+	if got := importing(environ, shown["json"][0]); got.code != 0 || !strings.HasPrefix(got.stdout, "2 users stored: 2 new") {
 		t.Errorf("the lines of the import: %+v", got)
 	}
 	get := func(user string) answer {

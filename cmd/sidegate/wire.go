@@ -28,6 +28,7 @@ type sidegate struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	registry *prometheus.Registry
+	memory   headroom.Memory // what the process may use
 
 	access   access
 	store    *upstream
@@ -75,7 +76,7 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 // buildCore makes memory and what keeps it equal to the database.
 func (s *sidegate) buildCore(open) (err error) {
 	s.cache, err = cache.New(cache.Options{
-		MaxBytes: s.cfg.Cache.MaxBytes, Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
+		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
 	})
@@ -223,7 +224,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
 	}
-	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run, headroom.Keep})
+	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run, s.memory.Keep})
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -33,10 +34,23 @@ func (c *Config) resolvePolicies() {
 // at names a key with the place where it was set.
 func (c *Config) at(path ...string) string {
 	full := strings.Join(path, sep)
+	if c.filled[full] {
+		full += fileSuffix
+	}
 	if origin, ok := c.origin[full]; ok {
-		return origin
+		return origin.name
 	}
 	return dotted(full)
+}
+
+// within tells where the group of a key that is missing stands.
+func (c *Config) within(path ...string) string {
+	for i := len(path) - 1; i > 0; i-- {
+		if group, ok := c.origin[strings.Join(path[:i], sep)]; ok {
+			return " at " + group.source
+		}
+	}
+	return ""
 }
 
 // check holds the values against each other. It goes on after the first fault,
@@ -56,6 +70,7 @@ func (c *Config) check() (faults []error) {
 		faults = append(faults, c.API.JWT.check(c.at("api", "jwt"))...)
 		c.warnAudience()
 	}
+	c.warnDoors()
 	return append(faults, c.checkApps()...)
 }
 
@@ -121,11 +136,11 @@ func (c *Config) checkTokens() (faults []error) {
 // checkApps checks what results for each app, in the order of their names, so
 // that the same file always has the same message.
 func (c *Config) checkApps() (faults []error) {
-	owners := credentials{}
+	owners := &credentials{at: c.at, owners: map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app := c.Apps[name]
 		if err := app.Policy.Validate(); err != nil {
-			faults = append(faults, fmt.Errorf("apps.%s: %w", name, err))
+			faults = append(faults, fmt.Errorf("%s: %w", c.at("apps", name), err))
 		}
 		faults = append(faults, c.checkDialects(name, app.Dialects)...)
 		faults = append(faults, owners.add(name, app.Dialects)...)
@@ -133,10 +148,21 @@ func (c *Config) checkApps() (faults []error) {
 	return faults
 }
 
+// warnDoors warns of what serves and should not be left so.
+func (c *Config) warnDoors() {
+	if c.Insecure {
+		c.Warnings = append(c.Warnings, c.at("insecure")+": listeners are open to whoever reaches them, unless something in front of them asks for a credential")
+	}
+	// Whether a role is one, only the database knows, and serve asks it.
+	if u, err := url.Parse(c.Postgres.URL); err == nil && u.User != nil && u.User.Username() == "postgres" {
+		c.Warnings = append(c.Warnings, c.at("postgres", "url")+": the role postgres is the superuser; one that is a member of sidegate_read and sidegate_write is enough")
+	}
+}
+
 // warnAudience: whoever publishes keys signs tokens for more services than this
 // one, and each of those services could use them here.
 func (c *Config) warnAudience() {
 	if j := c.API.JWT; j.Secret == "" && j.Audience == "" {
-		c.Warnings = append(c.Warnings, "api.jwt has no audience, so that tokens which its issuer made for other services are taken as well")
+		c.Warnings = append(c.Warnings, c.at("api", "jwt")+" has no audience, so that tokens which its issuer made for other services are taken as well")
 	}
 }

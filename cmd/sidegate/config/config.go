@@ -31,9 +31,15 @@ type Config struct {
 	// values holds every key that has a value, by its path, in the type of
 	// the table: what is printed is what was understood, not what was written.
 	values map[string]any
-	// origin tells where a value stands that is not a default, so that a
-	// fault which shows only later can still name the place.
-	origin map[string]string
+	// origin tells where a value or a group stands that is not a default, so
+	// that a fault which shows only later can still name the place.
+	origin map[string]place
+	// filled are the secrets that a file of their own holds, by path.
+	filled map[string]bool
+	// opened tells whether those files have been read.
+	opened bool
+	// noted are the warnings that do not follow from values alone.
+	noted []string
 }
 
 // Check is the listener for decisions. No address means that it is off; no token
@@ -109,10 +115,14 @@ type Sync struct {
 	HardBound    time.Duration `koanf:"hard_bound"`
 }
 
-// Cache is the memory for lists, in bytes.
+// Cache is the memory for lists, in bytes; [Auto] = what the limit of the process
+// has room for.
 type Cache struct {
 	MaxBytes int64 `koanf:"max_bytes"`
 }
+
+// Auto is a size that is found out at the start.
+const Auto int64 = 0
 
 // Log says what is logged and how.
 type Log struct {

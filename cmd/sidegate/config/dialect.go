@@ -9,9 +9,11 @@ import (
 // checkDialects sees that each dialect can know its callers and that its
 // settings can be kept.
 func (c *Config) checkDialects(app string, d Dialects) (faults []error) {
-	at := func(path ...string) string { return c.at(append([]string{"apps", app, "dialects"}, path...)...) }
+	full := func(path []string) []string { return append([]string{"apps", app, "dialects"}, path...) }
+	at := func(path ...string) string { return c.at(full(path)...) }
 	missing := func(path ...string) {
-		faults = append(faults, fmt.Errorf("%s is missing; the dialect has no way to know its callers without it", at(path...)))
+		faults = append(faults, fmt.Errorf("%s is missing%s; the dialect has no way to know its callers without it",
+			at(path...), c.within(full(path)...)))
 	}
 	if r := d.RongCloud; r != nil {
 		if r.AppKey == "" {
@@ -42,49 +44,58 @@ func (c *Config) checkDialects(app string, d Dialects) (faults []error) {
 	return faults
 }
 
-// credentials maps each credential that names an app to that app.
-type credentials map[string]string
+// credentials knows which app each credential that names one belongs to.
+type credentials struct {
+	owners map[string]string
+	at     func(path ...string) string // names a key with its place
+}
+
+// place names a key of an app's dialect.
+func (c *credentials) place(app, dialect, key string) string {
+	return c.at("apps", app, "dialects", dialect, key)
+}
 
 // add refuses a credential that another app has: the tenant comes from the
 // credential, so one that names two would mix their lists.
-func (owners credentials) add(app string, d Dialects) (faults []error) {
-	claim := func(key string, values ...string) {
+func (c *credentials) add(app string, d Dialects) (faults []error) {
+	claim := func(dialect, key string, values ...string) {
 		for _, v := range values {
-			id := key + sep + v
-			if other, taken := owners[id]; taken && other != app && v != "" {
-				faults = append(faults, fmt.Errorf("apps.%s.dialects.%s is also that of the app %q; it could not tell them apart", app, key, other))
+			id := dialect + sep + key + sep + v
+			if other, taken := c.owners[id]; taken && other != app && v != "" {
+				faults = append(faults, fmt.Errorf("%s is also that of the app %q; it could not tell them apart",
+					c.place(app, dialect, key), other))
 			}
-			owners[id] = app
+			c.owners[id] = app
 		}
 	}
 	if d.RongCloud != nil {
-		claim("rongcloud.app_key", d.RongCloud.AppKey)
+		claim("rongcloud", "app_key", d.RongCloud.AppKey)
 	}
 	if d.Sendbird != nil {
-		claim("sendbird.api_tokens", d.Sendbird.APITokens...)
+		claim("sendbird", "api_tokens", d.Sendbird.APITokens...)
 	}
 	if d.IMKit != nil {
-		claim("imkit.client_keys", d.IMKit.ClientKeys...)
-		claim("imkit.api_keys", d.IMKit.APIKeys...)
-		faults = append(faults, owners.apart(app, d.IMKit)...)
+		claim("imkit", "client_keys", d.IMKit.ClientKeys...)
+		claim("imkit", "api_keys", d.IMKit.APIKeys...)
+		faults = append(faults, c.apart(app, d.IMKit)...)
 	}
 	return faults
 }
 
 // apart refuses an API key that is also a client key, of whichever app: every
 // client of an app holds its client key, and an API key may do everything.
-func (owners credentials) apart(app string, k *IMKit) (faults []error) {
-	for _, c := range []struct {
+func (c *credentials) apart(app string, k *IMKit) (faults []error) {
+	for _, kind := range []struct {
 		name, other string
 		keys        []string
 	}{
 		{"client_keys", "api_keys", k.ClientKeys}, {"api_keys", "client_keys", k.APIKeys},
 	} {
-		for _, key := range c.keys {
-			other, taken := owners["imkit."+c.other+sep+key]
-			if taken && (other != app || c.name == "api_keys") { // or it is said twice
-				faults = append(faults, fmt.Errorf("apps.%s.dialects.imkit.%s is also among the %s of the app %q; what every client holds must not open everything",
-					app, c.name, c.other, other))
+		for _, key := range kind.keys {
+			other, taken := c.owners["imkit"+sep+kind.other+sep+key]
+			if taken && (other != app || kind.name == "api_keys") { // or it is said twice
+				faults = append(faults, fmt.Errorf("%s is also among the %s of the app %q; what every client holds must not open everything",
+					c.place(app, "imkit", kind.name), kind.other, other))
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -41,7 +42,12 @@ type walker struct {
 
 // at is the place of a node for people.
 func (w *walker) at(n *yaml.Node, path []string) string {
-	return fmt.Sprintf("%s at %s:%d", strings.Join(path, "."), w.src.File, n.Line)
+	return w.placeOf(n, path).name
+}
+
+func (w *walker) placeOf(n *yaml.Node, path []string) place {
+	source := fmt.Sprintf("%s:%d", w.src.File, n.Line)
+	return place{path: strings.Join(path, sep), name: strings.Join(path, ".") + " at " + source, source: source}
 }
 
 // group reads a mapping whose keys are those of here.
@@ -90,7 +96,8 @@ func (w *walker) entry(name, value *yaml.Node, here *node, path []string) {
 	case child.key != nil:
 		w.value(value, child.key, path)
 	default:
-		w.groups[strings.Join(path, sep)] = true
+		at := w.placeOf(name, path)
+		w.groups[at.path], w.origin[at.path] = true, at
 		w.group(value, child, path)
 	}
 }
@@ -104,10 +111,48 @@ func (w *walker) value(n *yaml.Node, k *Key, path []string) {
 		w.fault("%s: this is not readable: a key stands there twice, or a tag does not fit", w.at(n, path))
 		return
 	}
-	at := place{strings.Join(path, sep), w.at(n, path)}
+	at := w.placeOf(n, path)
+	if expands(raw) {
+		w.fault("%s: ${…} is not replaced in the file; %s", at.name, k.otherwise())
+		return
+	}
 	if value, ok := w.read(k, at, raw); ok {
 		w.layer[at.path] = value
 	}
+}
+
+// variable is how shells and other programs' files refer to their environment.
+var variable = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
+
+// expands reports whether a value looks as if its author expected it to be
+// replaced. Taken literally it would be a password that everybody can guess.
+func expands(raw any) bool {
+	switch v := raw.(type) {
+	case string:
+		return variable.MatchString(v)
+	case []any:
+		return slices.ContainsFunc(v, expands)
+	case map[string]any:
+		for _, value := range v {
+			if expands(value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// otherwise says how a value is given without standing in the file.
+func (k *Key) otherwise() string {
+	switch {
+	case k.Env() != "" && k.kind.secret:
+		return "leave the key out and set the variable " + k.Env() + ", or " + k.Env() + strings.ToUpper(fileSuffix) + " to a file that holds the value"
+	case k.Env() != "":
+		return "leave the key out and set the variable " + k.Env()
+	case k.kind.secret:
+		return "leave the key out and name a file that holds the value by " + k.Name() + fileSuffix
+	}
+	return "write the value itself"
 }
 
 // unknown refuses a key. Ignoring it would be kinder to a file that was written

@@ -22,10 +22,14 @@ type Key struct {
 	Flag string
 	// Doc is one paragraph: meaning, interactions, reason of the default.
 	Doc string
+	// Hot tells whether a reload applies a new value; otherwise it is named and
+	// waits for a restart. It follows from hotKeys.
+	Hot bool
 
 	kind   kind
 	group  string // the optional group it belongs to; "" = always there
 	policy *policyField
+	fills  *Key // the secret that a file of this name holds; nil = it is no such key
 }
 
 // Env returns the name of its variable, "" for the keys of apps, which stand in
@@ -47,7 +51,12 @@ const EnvPrefix = "SIDEGATE_"
 // Keys returns every key in the order of the reference. The result is shared
 // and must not be changed.
 var Keys = sync.OnceValue(func() []*Key {
-	keys := slices.Concat(listenerKeys(), storeKeys(), appKeys())
+	keys := withFiles(slices.Concat(listenerKeys(), storeKeys(), appKeys()))
+	for _, k := range keys {
+		k.Hot = slices.ContainsFunc(hotKeys, func(hot string) bool {
+			return k.Path == hot || strings.HasPrefix(k.Path, hot+".")
+		})
+	}
 	// A key that stands in an optional group has its default only if the
 	// group is there: an api.jwt that nobody asked for must not appear
 	// because its claims have defaults.
@@ -60,6 +69,18 @@ var Keys = sync.OnceValue(func() []*Key {
 	}
 	return keys
 })
+
+// hotKeys are the keys, and the groups of keys, that a reload applies. A key that
+// is not here keeps its value until the process is started again, and a reload
+// says so: that is the safe side for a key that is new.
+var hotKeys = []string{
+	"check.tokens", "check.at_least_timeout",
+	"api.tokens", "api.jwt", "api.rate",
+	"ops.tokens",
+	"sync.poll_interval", "sync.soft_bound", "sync.hard_bound",
+	"log.level",
+	"apps",
+}
 
 // optionalGroups exist only if a key of theirs is set or their name stands in the
 // file. A group within a group comes after it.
@@ -141,6 +162,18 @@ func known(path []string) []string {
 
 // dotted writes a path of this package for people.
 func dotted(path string) string { return strings.ReplaceAll(path, sep, ".") }
+
+// keyOf returns the key that a path of this package is a place of, nil if there is
+// none.
+func keyOf(path string) *Key {
+	n := tree()
+	for part := range strings.SplitSeq(path, sep) {
+		if n = n.child(part); n == nil {
+			return nil
+		}
+	}
+	return n.key
+}
 
 // concrete returns the path of a key pattern in a group whose * is decided:
 // both have the same beginning.

@@ -331,7 +331,9 @@ func (d document) write(b *strings.Builder, indent string) {
 }
 
 // file is the document that sets the key of a row, and what it needs.
-func (tc *keyCase) file(value string) string {
+func (tc *keyCase) file(value string) string { return tc.document(value).String() }
+
+func (tc *keyCase) document(value string) document {
 	group := tc.key[:strings.LastIndexByte(tc.key, '.')+1]
 	d := document{}
 	for _, name := range strings.Fields(tc.with) {
@@ -345,6 +347,10 @@ func (tc *keyCase) file(value string) string {
 	if value != "" {
 		d.set(tc.key, value)
 	}
+	return d
+}
+
+func (d document) String() string {
 	var b strings.Builder
 	d.write(&b, "")
 	return b.String()
@@ -354,6 +360,9 @@ func (tc *keyCase) file(value string) string {
 func TestEveryKey(t *testing.T) {
 	cases := slices.Concat(keyCases, dialectCases)
 	for _, k := range Keys() {
+		if k.fills != nil {
+			continue // see TestEverySecretFile
+		}
 		row := slices.IndexFunc(cases, func(tc keyCase) bool { return tc.key == k.Path })
 		if row < 0 {
 			t.Errorf("%s has no row in this test", k.Path)

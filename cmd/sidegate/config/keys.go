@@ -48,7 +48,7 @@ func opsKeys() []*Key {
 func jwtKeys(group string) []*Key {
 	return []*Key{
 		{Path: group + ".jwks_url", kind: webKind, Doc: "Where the keys are fetched: https, or http on loopback, without redirects. One of jwks_url, jwks_file, public_key and secret."},
-		{Path: group + ".jwks_file", kind: textKind, Doc: "A file with the keys as a JWK set; it is read again every ten minutes."},
+		{Path: group + ".jwks_file", kind: fileKind, Doc: "A file with the keys as a JWK set; it is read again every ten minutes."},
 		{Path: group + ".public_key", kind: textKind, Doc: "One public key or certificate, in PEM."},
 		{Path: group + ".secret", kind: secretKind, Doc: "One shared secret, for the HS algorithms, with at least as many bytes as the hash: 32 for HS256."},
 		{Path: group + ".algorithms", kind: textsKind, Default: []any{},
@@ -72,8 +72,8 @@ func storeKeys() []*Key {
 			Doc: "From this age on an answer says how old it is (stale_ms). At least poll_interval."},
 		{Path: "sync.hard_bound", kind: durationKind(time.Millisecond, 30*day), Default: "5m",
 			Doc: "From this age on there is no answer, only unknown. At least soft_bound. It is the longest time for which a block made during an outage can stay unseen."},
-		{Path: "cache.max_bytes", kind: sizeKind(1), Default: "256MiB",
-			Doc: "Memory for block lists and all that keeping them costs: about 12 bytes an entry of short lists, 9 of long ones, nothing for a user without a list. The process takes up to a quarter more and 64 MiB. If all lists fit, all are loaded at the start and no check waits for the database; if not, the least asked for leave."},
+		{Path: "cache.max_bytes", kind: autoSizeKind(1), Default: autoText,
+			Doc: "Memory for block lists and all that keeping them costs: about 12 bytes an entry of short lists, 9 of long ones, nothing for a user without a list. The process takes up to a quarter more and 64 MiB; auto = what that leaves under nine tenths of the memory limit of the container or unit (a limit of 512MiB gives 317 MiB), or 256 MiB where there is none. If all lists fit, all are loaded at the start and no check waits for the database; if not, the least asked for leave."},
 		{Path: "log.level", kind: enumKind("debug", "info", "warn", "error"), Default: "info", Flag: "log-level",
 			Doc: "The least severe message that is written."},
 		{Path: "log.format", kind: enumKind("text", "json"), Default: "text", Flag: "log-format",

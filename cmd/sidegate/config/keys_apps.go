@@ -77,7 +77,7 @@ func dialectKeys() []*Key {
 
 var (
 	modeKind    = enumKind("one_way", "two_way")
-	userIDsKind = kind{name: "list of user ids", parse: parseUserIDs, text: listText}
+	userIDsKind = kind{name: "list of user ids", parse: parseUserIDs, text: listText, schema: textsSchema}
 )
 
 // parseUserIDs does not repeat an id that it refuses: errors end in logs.

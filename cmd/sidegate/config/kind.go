@@ -22,21 +22,33 @@ type kind struct {
 	text func(s string) (any, error)
 	// show turns the value into what is printed, without secrets; nil = as it is.
 	show func(v any) any
+	// secret says that the value is one, or holds one: it may stand in a file of
+	// its own.
+	secret bool
+	// opens says that the value is the path of a file, which a server reads.
+	opens bool
+	// schema describes what YAML may hold, in the words of JSON Schema.
+	schema schema
 }
+
+// list reports whether a value is a list.
+func (k *kind) list() bool { return strings.HasPrefix(k.name, "list of ") }
 
 // The kinds that need no parameter. Only those that hold something to hide or
 // whose value is not what people write have a show.
 var (
-	textKind     = kind{name: "text", parse: func(raw any) (any, error) { return text(raw) }}
-	boolKind     = kind{name: "true or false", parse: parseBool, text: boolText}
-	textsKind    = kind{name: "list of text", parse: func(raw any) (any, error) { return texts(raw) }, text: listText}
-	secretKind   = kind{name: "secret", parse: parseSecret, show: redact}
-	secretsKind  = kind{name: "list of secrets", parse: parseSecrets, text: listText, show: redactAll}
-	listenKind   = kind{name: "list of addresses", parse: parseListen, text: listText, show: showListen}
-	tokensKind   = kind{name: "list of tokens", parse: parseTokens, text: listText, show: showTokens}
-	dsnKind      = kind{name: "Postgres URL", parse: parseDSN, show: func(v any) any { return redactDSN(v.(string)) }}
-	webKind      = kind{name: "URL", parse: parseWeb}
-	originsKind  = kind{name: "list of origins", parse: parseOrigins, text: listText}
+	textKind    = kind{name: "text", parse: func(raw any) (any, error) { return text(raw) }, schema: textSchema}
+	boolKind    = kind{name: "true or false", parse: parseBool, text: boolText, schema: boolSchema}
+	textsKind   = kind{name: "list of text", parse: func(raw any) (any, error) { return texts(raw) }, text: listText, schema: textsSchema}
+	secretKind  = kind{name: "secret", parse: parseSecret, show: redact, secret: true, schema: secretSchema}
+	secretsKind = kind{name: "list of secrets", parse: parseSecrets, text: listText, show: redactAll, secret: true, schema: secretsSchema}
+	listenKind  = kind{name: "list of addresses", parse: parseListen, text: listText, show: showListen, schema: listenSchema}
+	tokensKind  = kind{name: "list of tokens", parse: parseTokens, text: listText, show: showTokens, schema: tokensSchema}
+	dsnKind     = kind{name: "Postgres URL", parse: parseDSN, secret: true,
+		show: func(v any) any { return redactDSN(v.(string)) }, schema: dsnSchema}
+	fileKind     = kind{name: "file", parse: func(raw any) (any, error) { return nonEmpty(raw) }, opens: true, schema: fileSchema}
+	webKind      = kind{name: "URL", parse: parseWeb, schema: webSchema}
+	originsKind  = kind{name: "list of origins", parse: parseOrigins, text: listText, schema: textsSchema}
 	durationShow = func(v any) any { return formatDuration(v.(time.Duration)) }
 )
 
@@ -56,7 +68,7 @@ func durationKind(low, high time.Duration) kind {
 		}
 		return d, err
 	}
-	return kind{name: "duration", parse: parse, show: durationShow}
+	return kind{name: "duration", parse: parse, show: durationShow, schema: durationSchema}
 }
 
 // sizeKind accepts sizes of at least low bytes.
@@ -75,7 +87,33 @@ func sizeKind(low int64) kind {
 		}
 		return n, err
 	}
-	return kind{name: "size", parse: parse, show: showSize}
+	return kind{name: "size", parse: parse, show: showSize, schema: sizeSchema(low)}
+}
+
+// autoText is how [Auto] is written.
+const autoText = "auto"
+
+// autoSizeKind accepts sizes of at least low bytes, and the word auto.
+func autoSizeKind(low int64) kind {
+	size := sizeKind(low)
+	parse := func(raw any) (any, error) {
+		if raw == autoText {
+			return Auto, nil
+		}
+		v, err := size.parse(raw)
+		if err != nil {
+			err = fmt.Errorf("%w, or %s", err, autoText)
+		}
+		return v, err
+	}
+	show := func(v any) any {
+		if v == Auto {
+			return autoText
+		}
+		return size.show(v)
+	}
+	word := schema{"const": autoText}
+	return kind{name: "size or " + autoText, parse: parse, show: show, schema: schema{"anyOf": []any{word, size.schema}}}
 }
 
 func showSize(v any) any {
@@ -105,7 +143,7 @@ func intKind(low, high int) kind {
 		}
 		return n, nil
 	}
-	return kind{name: fmt.Sprintf("%d to %d", low, high), parse: parse, text: read}
+	return kind{name: fmt.Sprintf("%d to %d", low, high), parse: parse, text: read, schema: rangeSchema(low, high)}
 }
 
 // countKind accepts whole numbers from 0.
@@ -131,7 +169,7 @@ func enumKind(values ...string) kind {
 		}
 		return nil, fmt.Errorf("%q is not known; write %s", s, oneOf(values))
 	}
-	return kind{name: oneOf(values), parse: parse}
+	return kind{name: oneOf(values), parse: parse, schema: enumSchema(values)}
 }
 
 // parseBool takes YAML's own truth values alone. In YAML 1.1 yes and on were

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
@@ -26,53 +27,84 @@ type Source struct {
 	Programs []string
 	// Flags are the flags that were given, by the path of their key.
 	Flags map[string]string
+	// Open reads the files that values name, of secrets, tokens and keys, as a
+	// server must. A client leaves it off: what only the server may read is then
+	// not asked for, and no server can be started with the result.
+	Open bool
 }
 
 // Load reads a configuration. Its error joins everything that is wrong, one
-// sentence a line, each with its place; it holds no secret. Files of tokens are
-// not opened here, so that a client may load what only the server may read
-// whole.
+// sentence a line, each with its place; it holds no secret.
 func Load(src Source) (*Config, error) {
 	// A layer that has faults goes on being read: who repairs one line wants
 	// to know of the others.
-	l := &loader{src: src, groups: map[string]bool{}, origin: map[string]string{}}
+	l := &loader{
+		src: src, groups: map[string]bool{}, origin: map[string]place{},
+		uses: map[string]use{}, filled: map[string]bool{},
+	}
 	file := l.readFile()
 	env := l.readEnviron()
 	flags := l.readFlags()
 
-	k := koanf.New(sep)
 	// The order is the precedence: what is loaded later wins. Values are of
 	// their final types already, so a list replaces a list whole.
-	for _, layer := range []map[string]any{l.defaults(), file, env, flags} {
+	c, err := assemble(l.defaults(), file, env, flags, l.readFiles())
+	if err != nil {
+		return nil, err
+	}
+	c.origin, c.filled, c.opened, c.noted = l.origin, l.filled, src.Open, l.warnings
+	c.warnPlain(src.File)
+	return c, errors.Join(append(l.faults, c.resolve()...)...)
+}
+
+// assemble lays values over each other, by their paths, and assigns the fields of
+// a configuration.
+func assemble(layers ...map[string]any) (*Config, error) {
+	k := koanf.New(sep)
+	for _, layer := range layers {
 		if err := k.Load(confmap.Provider(layer, sep), nil); err != nil {
 			return nil, fmt.Errorf("merge configuration: %w", err)
 		}
 	}
-	c := &Config{origin: l.origin}
+	c := &Config{}
 	if err := k.Unmarshal("", c); err != nil {
 		return nil, fmt.Errorf("assign configuration: %w", err)
 	}
 	c.values = k.All()
+	return c, nil
+}
+
+// resolve completes what the values only hint at and holds them against each
+// other. It returns everything that is wrong.
+func (c *Config) resolve() []error {
+	c.Warnings = slices.Clone(c.noted)
 	c.resolvePolicies()
-	return c, errors.Join(append(l.faults, c.check()...)...)
+	return c.check()
 }
 
 // loader collects the layers, and everything that is wrong with them.
 type loader struct {
 	src    Source
-	groups map[string]bool   // the groups that exist, by path
-	origin map[string]string // place of every value, the winning layer's
+	groups map[string]bool  // the groups that exist, by path
+	origin map[string]place // of every value and group, the winning layer's
 	faults []error
+
+	uses     map[string]use  // values that name files, by path
+	filled   map[string]bool // secrets that a file holds, by path
+	warnings []string
 }
 
 func (l *loader) fault(format string, args ...any) {
 	l.faults = append(l.faults, fmt.Errorf(format, args...))
 }
 
-// place is where a value stands: its path, and the same for people.
+// place is where a value stands.
 type place struct {
-	path string
-	name string
+	path string // of the key
+	name string // the same for people: "sync.hints at sidegate.yaml:7"
+	// source is the part that tells where it comes from: "sidegate.yaml:7", a
+	// variable or a flag.
+	source string
 }
 
 // read reads a value; ok is false if it is wrong, which is then noted.
@@ -82,8 +114,11 @@ func (l *loader) read(k *Key, at place, raw any) (value any, ok bool) {
 		l.fault("%s: %w", at.name, err)
 		return nil, false
 	}
-	l.origin[at.path] = at.name
+	l.origin[at.path] = at
 	l.enter(at.path)
+	if _, tokens := value.([]Token); tokens || k.kind.opens {
+		l.uses[at.path] = use{k, at, value}
+	}
 	return value, true
 }
 
@@ -107,7 +142,7 @@ func (l *loader) readText(k *Key, name, text string) (value any, ok bool) {
 			return nil, false
 		}
 	}
-	return l.read(k, place{concrete(k, ""), name}, raw)
+	return l.read(k, place{concrete(k, ""), name, name}, raw)
 }
 
 func (l *loader) readFile() map[string]any {

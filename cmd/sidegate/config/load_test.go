@@ -50,7 +50,7 @@ func TestDefaults(t *testing.T) {
 		{"insecure", c.Insecure, false},
 		{"postgres.url", c.Postgres.URL, ""},
 		{"sync", c.Sync, Sync{100 * time.Millisecond, false, 2 * time.Second, 5 * time.Minute}},
-		{"cache.max_bytes", c.Cache.MaxBytes, int64(256 << 20)},
+		{"cache.max_bytes", c.Cache.MaxBytes, Auto},
 		{"log", c.Log, Log{"info", "text", "hashed"}},
 		{"apps", c.Policies(), map[string]filter.Policy{"default": filter.Default()}},
 		{"known_users", c.Apps["default"].KnownUsers, false},

@@ -49,7 +49,11 @@ func TestPrintHidesSecrets(t *testing.T) {
 			}
 		}
 	}
-	var y, j map[string]any
+	var y map[string]any
+	var j struct {
+		Values  map[string]any    `json:"values"`
+		Sources map[string]string `json:"sources"`
+	}
 	if err := yaml.Unmarshal(asYAML, &y); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +65,7 @@ func TestPrintHidesSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var fromYAML map[string]any
-	if err := json.Unmarshal(again, &fromYAML); err != nil || !reflect.DeepEqual(fromYAML, j) {
+	if err := json.Unmarshal(again, &fromYAML); err != nil || !reflect.DeepEqual(fromYAML, j.Values) {
 		t.Errorf("YAML and JSON say different things (%v):\n%s\n%s", err, asYAML, asJSON)
 	}
 }
@@ -96,9 +100,22 @@ apps:
 		t.Fatal(err)
 	}
 	again := load(t, Source{File: write(t, string(printed))})
-	again.origin, c.origin = nil, nil
+	again.origin, c.origin, again.Warnings, c.Warnings = nil, nil, nil, nil // they name the file
 	if !reflect.DeepEqual(again, c) {
 		t.Errorf("printed:\n%s\nreads as %+v\nwant     %+v", printed, again, c)
+	}
+}
+
+// TestAutoIsPrinted: the word, not the zero that stands for it, which is refused.
+func TestAutoIsPrinted(t *testing.T) {
+	for _, written := range []string{"", "cache: {max_bytes: auto}"} {
+		printed, err := load(t, Source{File: write(t, written)}).YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(printed), "  max_bytes: auto ") {
+			t.Errorf("%q is printed as\n%s", written, printed)
+		}
 	}
 }
 
@@ -139,8 +156,8 @@ func TestRedactDSN(t *testing.T) {
 func TestKeys(t *testing.T) {
 	envs, flags := map[string]string{}, map[string]string{}
 	for _, k := range Keys() {
-		if k.kind.parse == nil || k.Type() == "" || k.Doc == "" {
-			t.Errorf("%s has no type or no text", k.Path)
+		if k.kind.parse == nil || k.kind.schema == nil || k.Type() == "" || k.Doc == "" {
+			t.Errorf("%s has no type, no schema or no text", k.Path)
 		}
 		if strings.ContainsAny(k.Doc, "|\n") {
 			t.Errorf("%s: its text would break the table of the reference", k.Path)

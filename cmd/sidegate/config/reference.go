@@ -15,9 +15,9 @@ func Reference() string {
 	for _, k := range Keys() {
 		if s := sectionOf(k.Path); s != section {
 			section = s
-			fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | what it is |\n|---|---|---|---|\n", section)
+			fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | reload | what it is |\n|---|---|---|---|---|\n", section)
 		}
-		fmt.Fprintf(&b, "| `%s`%s | %s | %s | %s |\n", k.Path, k.names(), k.Type(), k.defaultText(), k.Doc)
+		fmt.Fprintf(&b, "| `%s`%s | %s | %s | %s | %s |\n", k.Path, k.names(), k.Type(), k.defaultText(), k.reload(), k.Doc)
 	}
 	return b.String()
 }
@@ -30,6 +30,10 @@ A flag wins over the environment, the environment over the file (` + "`--config 
 A variable is named after its key: ` + "`SIDEGATE_` and the path in capitals, with `_` for every dot" + `; a list is split at commas, an empty variable is the empty list. The keys below ` + "`apps`" + ` stand in the file alone.
 
 An unknown key, an unknown variable with our prefix and a value of the wrong type are refused at the start, all of them together, each with its place. ` + "`sidegate config validate`" + ` shows them without starting anything, ` + "`sidegate config print`" + ` shows what is in force, without secrets.
+
+A secret need not stand in the file: next to every key that holds one there is a key that ends in ` + "`_file`" + ` and names a file with it. ` + "`${VAR}`" + ` is not replaced; a key has its own variable.
+
+The column *reload* says whether [a reload](../how-to/reload.md) applies a new value (hot) or names the key as one that waits for a restart. ` + "`sidegate config schema`" + ` prints a JSON Schema of the file, ` + "[config.schema.json](config.schema.json)" + `.
 
 Durations are written with a unit (` + "`100ms`, `2s`, `5m`" + `), sizes in bytes or with one (` + "`65536`, `64KiB`, `256MiB`" + `).
 `
@@ -48,6 +52,14 @@ func sectionOf(path string) string {
 		return "Listeners"
 	}
 	return "Database, feed, memory and log"
+}
+
+// reload says what a reload does with a new value.
+func (k *Key) reload() string {
+	if k.Hot {
+		return "hot"
+	}
+	return "restart"
 }
 
 // names returns the other names of a key, for its cell.

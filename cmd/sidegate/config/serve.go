@@ -6,8 +6,8 @@ import (
 )
 
 // CheckServe returns nil if a server may be started with c, otherwise all
-// reasons against it. It opens the files of tokens. What the database says is
-// found out by connecting, not here.
+// reasons against it. What the database says is found out by connecting, not
+// here.
 func (c *Config) CheckServe() error {
 	var faults []error
 	if c.Postgres.URL == "" {
@@ -20,14 +20,12 @@ func (c *Config) CheckServe() error {
 // CheckListeners is [Config.CheckServe] without the database, for dev.
 func (c *Config) CheckListeners() error {
 	var faults []error
+	if !c.opened && len(c.filled) > 0 {
+		return errors.New("the files of secrets have not been read")
+	}
 	var listening int
 	for _, l := range c.listeners() {
 		listening += len(l.listen)
-		for _, t := range l.tokens {
-			if _, err := t.Hash(); err != nil {
-				faults = append(faults, fmt.Errorf("%s: %w", c.at(l.name, "tokens"), err))
-			}
-		}
 		faults = append(faults, c.checkExposed(l)...)
 	}
 	if listening == 0 {

@@ -25,7 +25,7 @@ func TestCheckServe(t *testing.T) {
 		{"JWT is not for check", db + "api: {jwt: {secret: s}}\ncheck: {listen: ':7070'}", "set check.tokens,"},
 		{"exposed ops", db + "ops: {listen: ':7072'}", ""},
 		{"insecure", db + "insecure: true\ncheck: {listen: ':7070'}\napi: {listen: ':7071'}", ""},
-		{"token file", db + "api: {tokens: [{file: " + missing + "}]}", "no such file"},
+		{"a secret that was not read", db + "api: {jwt: {secret_file: " + missing + "}}", "have not been read"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := load(t, Source{File: write(t, tc.file)}).CheckServe()
@@ -57,7 +57,7 @@ func TestWarnings(t *testing.T) {
 		{"api: {tokens: [{name: app, token: t, scopes: [user]}]}", `token "app" has the scope user alone and names no user`},
 		{"check: {tokens: [{name: app, token: t, scopes: [user]}]}", "opens nothing"},
 		{"api: {tokens: [{name: app, token: t, scopes: [user, app]}]}", ""},
-		{public + "}}", "api.jwt has no audience"},
+		{public + "}}", " has no audience"},
 		{public + ", audience: sidegate}}", ""},
 		{"api: {jwt: {secret: s3cret}}", ""},
 	} {

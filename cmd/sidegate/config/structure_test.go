@@ -122,7 +122,7 @@ func TestReferencePage(t *testing.T) {
 				row = line
 			}
 		}
-		if strings.Count(row, " | ") != 3 || !strings.Contains(row, k.Doc) {
+		if strings.Count(row, " | ") != 4 || !strings.Contains(row, k.Doc) {
 			t.Errorf("%s: row %q", k.Path, row)
 		}
 		if k.Env() != "" && !strings.Contains(row, "`"+k.Env()+"`") || k.Flag != "" && !strings.Contains(row, "`--"+k.Flag+"`") {

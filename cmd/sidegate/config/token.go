@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 )
@@ -29,29 +28,14 @@ const Redacted = "***"
 
 // Token is one entry of a listener's tokens.
 type Token struct {
-	Name   string // shows in logs; "token-1" … for an entry without one
+	Name string // shows in logs; "token-1" … for an entry without one
+	// SHA256 is of the plain token. While the file that holds it has not been
+	// read ([Source.Open]) it is zero, which is the hash of nothing known.
 	SHA256 [sha256.Size]byte
-	// File holds the plain token, read by [Token.Hash]; SHA256 is then unset.
+	// File holds the plain token; white space around it is not part of it.
 	File   string
 	Apps   []string // nil = every app
 	Scopes []Scope
-}
-
-// Hash returns the hash of the plain token, from its file if it has one. White
-// space around a token in a file is not part of it.
-func (t Token) Hash() ([sha256.Size]byte, error) {
-	if t.File == "" {
-		return t.SHA256, nil
-	}
-	data, err := os.ReadFile(t.File)
-	if err != nil {
-		return [sha256.Size]byte{}, fmt.Errorf("token %q: %w", t.Name, err)
-	}
-	plain := strings.TrimSpace(string(data))
-	if err := checkSecret(plain); err != nil {
-		return [sha256.Size]byte{}, fmt.Errorf("token %q: what %s holds %w", t.Name, t.File, err)
-	}
-	return sha256.Sum256([]byte(plain)), nil
 }
 
 // parseToken reads an entry of a tokens list; index counts from 0 and names an
@@ -77,8 +61,10 @@ func hashToken(text string) ([sha256.Size]byte, error) {
 	if err := checkSecret(text); err != nil {
 		return [sha256.Size]byte{}, fmt.Errorf("a token %w", err)
 	}
-	return sha256.Sum256([]byte(text)), nil
+	return hashOf(text), nil
 }
+
+func hashOf(plain string) [sha256.Size]byte { return sha256.Sum256([]byte(plain)) }
 
 // parseHash reads 64 hexadecimal digits, of either case. A text that only begins
 // like a hash is refused and never taken for a token itself.

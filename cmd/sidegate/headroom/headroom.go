@@ -1,13 +1,25 @@
-// Package headroom keeps the room that the Go runtime leaves for garbage small
-// beside a large heap.
+// Package headroom keeps the process inside the memory that it was given, and the
+// room that the Go runtime leaves for garbage small beside a large heap.
 //
-// Left alone, the runtime lets the heap grow to twice what lives before it
-// collects: a cache of 1 GiB makes a process of 2 GiB. That proportion is right for
-// heaps full of pointers, where a collection costs as much as what lives. Here
-// nearly all that lives is blocks without a pointer, which a collection does not
-// visit, so that collecting more often is cheap. A fixed memory limit would do as
-// well until more lives than it allows; then the runtime collects without end, and
-// the checks pay. A proportion has no such cliff.
+// Three settings bound the same memory, and each is the deployer's if they gave it:
+//
+//   - cache.max_bytes says how many lists live. [Memory.CacheBytes] proposes it.
+//   - GOGC says how much garbage may gather beside them. Left alone, the runtime lets
+//     the heap grow to twice what lives before it collects: a cache of 1 GiB makes a
+//     process of 2 GiB. That proportion is right for heaps full of pointers, where a
+//     collection costs as much as what lives. Here nearly all that lives is blocks
+//     without a pointer, which a collection does not visit, so that collecting more
+//     often is cheap. [Memory.Keep] sets it from what lives.
+//   - GOMEMLIMIT says what the runtime must not outgrow, whatever the proportion
+//     allows. It is the last of the three that is met: while it is not, the proportion
+//     decides when to collect; near it, the runtime collects earlier. [Memory.Keep]
+//     sets it to nine tenths of the limit that the system puts on the process.
+//
+// The limit alone would not do: where there is none there is nothing to derive it
+// from, and a process whose lists outgrow it collects without end, and the checks
+// pay. Beside a limit of the system that is still the better end: the other is to
+// be killed. And it is far away: what CacheBytes proposes, with the proportion's
+// garbage and the process itself, stays below it.
 package headroom
 
 import (
@@ -31,11 +43,14 @@ const (
 	tick = 250 * time.Millisecond
 )
 
-// Keep adjusts GOGC to what lives until ctx ends, then restores it and returns
-// nil. If the environment sets GOGC or GOMEMLIMIT, the deployer has decided, and
-// Keep only waits. One process runs it once.
-func Keep(ctx context.Context) error {
-	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+// Keep holds the runtime to m and adjusts GOGC to what lives until ctx ends, then
+// restores both and returns nil. What the environment sets, GOMEMLIMIT or GOGC, it
+// leaves alone. One process runs it once.
+func (m Memory) Keep(ctx context.Context) error {
+	if m.Soft > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(m.Soft))
+	}
+	if os.Getenv("GOGC") != "" {
 		<-ctx.Done()
 		return nil
 	}

@@ -3,6 +3,7 @@ package headroom
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"testing"
 	"testing/synctest"
@@ -42,10 +43,10 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 }
 
 // keep runs Keep until the returned function is called.
-func keep(t *testing.T) (stop func()) {
+func keep(t *testing.T, m Memory) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Keep(ctx) }()
+	go func() { done <- m.Keep(ctx) }()
 	return func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -58,7 +59,7 @@ func TestALargeHeapIsLeftLittleRoom(t *testing.T) {
 	t.Setenv("GOGC", "")
 	t.Setenv("GOMEMLIMIT", "")
 	before := inForce()
-	stop := keep(t)
+	stop := keep(t, Memory{})
 	ballast := make([]byte, 4*room)
 	runtime.GC()
 	waitFor(t, "less room", func() bool { return inForce() <= 25 })
@@ -71,26 +72,55 @@ func TestALargeHeapIsLeftLittleRoom(t *testing.T) {
 	}
 }
 
+// TestTheLimitIsKept: it holds beside the proportion, and ends with Keep.
+func TestTheLimitIsKept(t *testing.T) {
+	t.Setenv("GOGC", "")
+	t.Setenv("GOMEMLIMIT", "")
+	before := debug.SetMemoryLimit(-1)
+	const soft = 7 << 30
+	stop := keep(t, Memory{Limit: 8 << 30, Soft: soft})
+	waitFor(t, "the limit", func() bool { return debug.SetMemoryLimit(-1) == soft })
+	stop()
+	if got := debug.SetMemoryLimit(-1); got != before {
+		t.Errorf("the limit is %d afterwards, was %d", got, before)
+	}
+}
+
+// TestTheEnvironmentDecides: each setting is the deployer's if they gave it, and that
+// one alone. The runtime reads the variables at its start, so that here they change
+// nothing but what Keep does.
 func TestTheEnvironmentDecides(t *testing.T) {
-	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv("GOGC", "")
-			t.Setenv("GOMEMLIMIT", "")
-			t.Setenv(name, "200") // read at start by the runtime, so it changes nothing here
-			before := inForce()
-			ballast := make([]byte, 4*room)
-			runtime.GC()
+	const soft = 7 << 30
+	ballast := make([]byte, 4*room)
+	runtime.GC()
+	for _, tc := range []struct {
+		name             string
+		gogc, gomemlimit string
+		percent, limit   bool // set by us
+	}{
+		{"neither", "", "", true, true},
+		{"GOGC", "200", "", false, true},
+		{"GOMEMLIMIT", "", "200MiB", true, false},
+		{"both", "200", "200MiB", false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("GOGC", tc.gogc)
+			t.Setenv("GOMEMLIMIT", tc.gomemlimit)
+			before, was := inForce(), debug.SetMemoryLimit(-1)
 			synctest.Test(t, func(t *testing.T) {
-				stop := keep(t)
+				stop := keep(t, Memory{Limit: 8 << 30, Soft: soft})
 				synctest.Wait() // it has looked
-				if got := inForce(); got != before {
+				if got := inForce(); (got != before) != tc.percent {
 					t.Errorf("GOGC is %d, was %d", got, before)
+				}
+				if got := debug.SetMemoryLimit(-1); (got != was) != tc.limit {
+					t.Errorf("the limit is %d, was %d", got, was)
 				}
 				stop()
 			})
-			runtime.KeepAlive(ballast)
 		})
 	}
+	runtime.KeepAlive(ballast)
 }
 
 func TestSmallDifferencesStay(t *testing.T) {
