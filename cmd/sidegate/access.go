@@ -29,7 +29,7 @@ type access struct {
 // one client, which needs no identity provider in its path.
 func newAccess(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) (access, error) {
 	a := access{}
-	if err := a.addSigned(cfg, &verifiers{reg: reg, log: log, plainIDs: cfg.Log.UserIDs == "plain"}); err != nil {
+	if err := a.addSigned(cfg, &verifiers{reg: reg, log: log, names: namesOf(cfg, cfg.Log.UserIDs)}); err != nil {
 		return access{}, usageError{err}
 	}
 	var signed border.Authenticator
@@ -80,10 +80,10 @@ func (a *access) addSigned(cfg *config.Config, v *verifiers) (err error) {
 // verifiers makes those who verify signed tokens, of native routes and of dialects.
 // All count in one place.
 type verifiers struct {
-	reg      prometheus.Registerer
-	log      *slog.Logger
-	plainIDs bool
-	metrics  *jwtauth.Metrics // nil before the first
+	reg     prometheus.Registerer
+	log     *slog.Logger
+	names   *border.Names
+	metrics *jwtauth.Metrics // nil before the first
 }
 
 func (v *verifiers) add(c *config.JWT) (*jwtauth.Authenticator, error) {
@@ -94,7 +94,7 @@ func (v *verifiers) add(c *config.JWT) (*jwtauth.Authenticator, error) {
 		JWKSURL: c.JWKSURL, JWKSFile: c.JWKSFile, PublicKey: c.PublicKey, Secret: c.Secret,
 		Algorithms: c.Algorithms, Issuer: c.Issuer, Audience: c.Audience,
 		UserClaim: c.UserClaim, AppClaim: c.AppClaim, ScopeClaim: c.ScopeClaim, MaxAge: c.MaxAge,
-		PlainIDs: v.plainIDs, Metrics: v.metrics, Logger: v.log,
+		Names: v.names, Metrics: v.metrics, Logger: v.log,
 	})
 }
 

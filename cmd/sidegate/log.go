@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"encoding/hex"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/metrics/border"
 )
 
 // newLogger returns the log that the configuration asks for. Levels and formats
@@ -15,8 +19,37 @@ func newLogger(c config.Log, w io.Writer) *slog.Logger {
 		level = slog.LevelInfo // the configuration lets no other name through
 	}
 	options := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+	if c.Format == "json" || c.Format == "auto" && !isTerminal(w) {
+		return slog.New(traced{slog.NewJSONHandler(w, options)})
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(traced{slog.NewTextHandler(w, options)})
 }
+
+// isTerminal reports whether somebody may be reading along: a program reads JSON
+// better.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// traced says which trace a line belongs to, if what is done belongs to one.
+type traced struct{ slog.Handler }
+
+// Handle implements [slog.Handler].
+func (h traced) Handle(ctx context.Context, r slog.Record) error {
+	if t := border.TraceOf(ctx); !t.IsZero() {
+		r = r.Clone() // its attributes may be shared
+		r.AddAttrs(slog.String("trace_id", hex.EncodeToString(t.ID[:])), slog.String("span_id", hex.EncodeToString(t.Span[:])))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements [slog.Handler].
+func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
+
+// WithGroup implements [slog.Handler].
+func (h traced) WithGroup(name string) slog.Handler { return traced{h.Handler.WithGroup(name)} }

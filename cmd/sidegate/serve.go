@@ -21,7 +21,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
-	s, err := buildSidegate(ctx, cfg, log, open{api: cfg.Insecure && allLocal(cfg.API.Listen)})
+	s, err := buildSidegate(ctx, cfg, log, open{api: cfg.Insecure && allLocal(cfg.API.Listen), stdout: p.stdout})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
 	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/filter/server"
 	"github.com/sidegate/sidegate/metrics"
 	"github.com/sidegate/sidegate/metrics/border"
@@ -40,13 +42,16 @@ type sidegate struct {
 
 	loops stage // what the surfaces of vendors need besides
 
+	decisions *decisionlog.Log // nil if it is off
+
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
 }
 
-// open says who may enter without a credential.
+// open says who may enter without a credential, and what is open besides files.
 type open struct {
-	api bool // native routes of an api listener that has no credential
+	api    bool      // native routes of an api listener that has no credential
+	stdout io.Writer // of the process, for a decision log
 }
 
 // build makes everything in the order in which one needs the other. Nothing
@@ -111,9 +116,12 @@ func (s *sidegate) buildDoors(doors open) error {
 	if err != nil {
 		return err
 	}
+	if err := s.buildDecisionLog(doors.stdout); err != nil {
+		return err
+	}
 	if len(s.cfg.Check.Listen) > 0 {
 		if s.check, err = server.NewCheck(decide, server.Options{
-			Listen: addresses(s.cfg.Check.Listen), Auth: s.access.check, Logger: s.log,
+			Listen: addresses(s.cfg.Check.Listen), Auth: s.access.check, Decisions: s.decisions, Logger: s.log,
 		}); err != nil {
 			return err
 		}
@@ -171,9 +179,14 @@ func (s *sidegate) buildOps(decide *filter.Filter) error {
 
 // bind takes all addresses, or none: a busy port ends the start.
 func (s *sidegate) bind() error {
+	if s.decisions != nil {
+		if err := s.decisions.Open(); err != nil {
+			return usageError{fmt.Errorf("decision_log.path: %w", err)}
+		}
+	}
 	if s.check != nil {
 		if err := s.check.Listen(); err != nil {
-			return usageError{fmt.Errorf("check.listen: %w", err)}
+			return usageError{errors.Join(fmt.Errorf("check.listen: %w", err), s.unbind())}
 		}
 	}
 	if s.api != nil {
@@ -191,6 +204,9 @@ func (s *sidegate) bind() error {
 
 // unbind gives up the addresses that bind has taken so far.
 func (s *sidegate) unbind() (err error) {
+	if s.decisions != nil {
+		err = s.decisions.Close()
+	}
 	if s.check != nil {
 		err = errors.Join(err, s.check.Close())
 	}
@@ -224,7 +240,11 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
 	}
-	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, stage{s.cache.Run, s.memory.Keep})
+	last := stage{s.cache.Run, s.memory.Keep}
+	if s.decisions != nil {
+		last = append(last, s.runDecisionLog) // until nobody decides any more
+	}
+	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, last)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -2,9 +2,9 @@ package decisionlog
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -29,8 +29,9 @@ type Options struct {
 	// is not there. A named pipe must have its reader. Required, unless Output is
 	// set.
 	Path string
-	// Output is written to instead of a file.
-	Output *os.File
+	// Output is written to instead of a file. If it can be given a deadline, as
+	// an [os.File] may, Run ends although nobody reads it.
+	Output io.Writer
 	// Sample is the share of plain deliveries that is recorded, from 0 to 1.
 	Sample float64
 	// Rate is the most records a second, with as many at once; 0 = no limit.
@@ -79,7 +80,7 @@ func New(opts Options) (*Log, error) {
 		opts: opts, metrics: opts.Metrics,
 		queue: make(chan *record, queueLength), wake: make(chan struct{}, 1),
 		spare: make(chan *record, spareRecords),
-		sink:  sink{path: opts.Path, file: opts.Output, metrics: opts.Metrics, log: opts.Logger},
+		sink:  sink{path: opts.Path, out: opts.Output, metrics: opts.Metrics, log: opts.Logger},
 	}
 	for range spareRecords {
 		l.spare <- &record{text: make([]byte, 0, 128)}

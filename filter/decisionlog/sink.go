@@ -2,8 +2,8 @@ package decisionlog
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -19,8 +19,8 @@ type sink struct {
 	metrics *Metrics
 	log     *slog.Logger
 
-	mu   sync.Mutex // over file: breakOff comes from elsewhere
-	file *os.File   // nil: it is not open
+	mu  sync.Mutex // over out: breakOff comes from elsewhere
+	out io.Writer  // nil: it is not open
 
 	failing bool // the log has been told
 	torn    bool // the last line was cut off in its midst
@@ -33,7 +33,7 @@ func (s *sink) open() error {
 }
 
 func (s *sink) openLocked() error {
-	if s.file != nil {
+	if s.out != nil {
 		return nil
 	}
 	// Without waiting: a named pipe would hold up the start until it is read, and
@@ -42,19 +42,19 @@ func (s *sink) openLocked() error {
 	if err != nil {
 		return fmt.Errorf("open the decision log: %w", err)
 	}
-	s.file = file
+	s.out = file
 	return nil
 }
 
 func (s *sink) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.path == "" || s.file == nil {
+	file, ours := s.out.(*os.File)
+	if s.path == "" || !ours {
 		return nil
 	}
-	err := s.file.Close()
-	s.file = nil
-	return err
+	s.out = nil
+	return file.Close()
 }
 
 // renew leaves a file that may have been moved away. If its path cannot be opened
@@ -97,15 +97,15 @@ func (s *sink) writeOnce(text []byte) (written int, err error) {
 		return 0, err
 	}
 	s.mu.Lock()
-	file := s.file
+	out := s.out
 	s.mu.Unlock()
 	if s.torn {
-		if _, err := file.Write([]byte{'\n'}); err != nil {
+		if _, err := out.Write([]byte{'\n'}); err != nil {
 			return 0, err
 		}
 		s.torn = false
 	}
-	return file.Write(text)
+	return out.Write(text)
 }
 
 // failed counts a failure, and logs the first of a series.
@@ -121,5 +121,6 @@ func (s *sink) failed(err error) {
 func (s *sink) breakOff() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.file != nil && !errors.Is(s.file.SetWriteDeadline(time.Unix(1, 0)), os.ErrNoDeadline)
+	bounded, ok := s.out.(interface{ SetWriteDeadline(time.Time) error })
+	return ok && bounded.SetWriteDeadline(time.Unix(1, 0)) == nil
 }

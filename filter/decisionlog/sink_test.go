@@ -151,7 +151,7 @@ func TestTornLine(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	m := NewMetrics(nil)
-	s := sink{file: w, metrics: m, log: slog.New(slog.DiscardHandler)}
+	s := sink{out: w, metrics: m, log: slog.New(slog.DiscardHandler)}
 	line := append(bytes.Repeat([]byte{'x'}, 998), '\n')
 	ended := make(chan struct{})
 	go func() {

@@ -26,12 +26,15 @@ const nameBytes = 8
 // PlainNames names everybody by their id.
 func PlainNames() *Names { return &Names{plain: true} }
 
-// HashedNames names everybody by a hash under a key. An empty key stands for a
-// random one: names can then be compared within the life of this process only.
+// processKey is random, and the same in all logs of this process.
+var processKey = sync.OnceValue(rand.Text)
+
+// HashedNames names everybody by a hash under a key. An empty key stands for one
+// that this process has made: names can then be compared within its life only.
 func HashedNames(key string) *Names {
 	secret := []byte(key)
 	if key == "" {
-		secret = []byte(rand.Text())
+		secret = []byte(processKey())
 	}
 	n := &Names{}
 	n.hashes.New = func() any { return &keyed{mac: hmac.New(sha256.New, secret)} }
