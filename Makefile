@@ -33,7 +33,7 @@ lint: fmt vet staticcheck golangci ## Run every linter
 
 .PHONY: fmt
 fmt: ## Fail if a file is not formatted
-	@files=$$(gofmt -l bench cache cmd filter metrics sync); \
+	@files=$$(gofmt -l bench cache cmd docs filter metrics sync); \
 	if [ -n "$$files" ]; then echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; fi
 
 .PHONY: vet

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -156,8 +157,19 @@ func (r *docReader) start(file string) {
 	greeting := r.serving.printed(&r.serving.stdout, docGreeting)
 	r.places = strings.NewReplacer(
 		"127.0.0.1:7070", greeting[1], "127.0.0.1:7071", greeting[2], "127.0.0.1:7072", greeting[3],
-		"/run/sidegate/sidegate.sock", r.socket(), "SIDEGATE_TOKEN=…", "SIDEGATE_TOKEN="+greeting[4],
+		"/run/sidegate/sidegate.sock", r.socket(), "127.0.0.1:8080", freeAddress(r.t), "go run ./", "go -C "+moduleRoot(r.t)+" run ./", "SIDEGATE_TOKEN=…", "SIDEGATE_TOKEN="+greeting[4],
 	)
+}
+
+// freeAddress is one where nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func (r *docReader) socket() string { return filepath.Join(r.dir, "s.sock") }
