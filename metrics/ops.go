@@ -3,9 +3,11 @@ package metrics
 import (
 	"context"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,7 +69,7 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 		opts.Logger = slog.Default()
 	}
 	o := &Ops{opts: opts, mux: http.NewServeMux()}
-	errorLog := slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)
+	errorLog := log.New(complaints{opts.Logger}, "", 0)
 	o.server = &http.Server{
 		Handler: http.HandlerFunc(o.serve), ErrorLog: errorLog, MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -86,6 +88,16 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 	return o, nil
 }
 
+// complaints takes what net/http and the exposition of metrics log by themselves,
+// such as a handshake that failed, as lines of one message.
+type complaints struct{ logger *slog.Logger }
+
+// Write implements [io.Writer].
+func (c complaints) Write(text []byte) (int, error) {
+	c.logger.Warn("the ops listener complains", "error", strings.TrimSpace(string(text)))
+	return len(text), nil
+}
+
 // Handle serves a pattern of [http.ServeMux] to everybody. Call it before Run.
 func (o *Ops) Handle(pattern string, h http.Handler) { o.mux.Handle(pattern, h) }
 
@@ -100,7 +112,7 @@ func (o *Ops) HandleStaff(pattern string, h http.Handler) {
 			writeProblem(w, p)
 			return
 		}
-		o.opts.Logger.Info("staff read", "token", who.Name, "route", r.Pattern)
+		o.opts.Logger.InfoContext(r.Context(), "staff read", "token", who.Name, "route", r.Pattern)
 		h.ServeHTTP(w, r.WithContext(border.NewContext(r.Context(), who)))
 	})
 }
@@ -129,6 +141,9 @@ func (o *Ops) staff(r *http.Request) (who *border.Principal, p border.Problem, o
 // serve answers what no pattern takes with a problem document, in place of the
 // plain text of ServeMux.
 func (o *Ops) serve(w http.ResponseWriter, r *http.Request) {
+	if t := border.ParseTrace([]byte(r.Header.Get(border.TraceHeader))); !t.IsZero() {
+		r = r.WithContext(border.WithTrace(r.Context(), t))
+	}
 	if p, ok := checkFraming(r); !ok {
 		w.Header().Set("Connection", "close") // what follows on it may be anything
 		writeProblem(w, p)

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/metrics/border"
@@ -23,17 +22,6 @@ func newLogger(c config.Log, w io.Writer) *slog.Logger {
 		return slog.New(traced{slog.NewJSONHandler(w, options)})
 	}
 	return slog.New(traced{slog.NewTextHandler(w, options)})
-}
-
-// isTerminal reports whether somebody may be reading along: a program reads JSON
-// better.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // traced says which trace a line belongs to, if what is done belongs to one.

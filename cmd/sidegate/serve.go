@@ -19,7 +19,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	}
 	log := newLogger(cfg.Log, p.stderr)
 	for _, w := range cfg.Warnings {
-		log.Warn(w)
+		log.Warn("the configuration says something that is probably not meant", "warning", w)
 	}
 	s, err := buildSidegate(ctx, cfg, log, open{api: cfg.Insecure && allLocal(cfg.API.Listen), stdout: p.stdout})
 	if err != nil {

@@ -24,6 +24,7 @@ type door struct {
 	open     bool                 // without auth everybody may enter, otherwise nobody
 	log      *slog.Logger
 	metrics  *Metrics // nil: requests are not counted here
+	tracer   Tracer   // nil: nobody is told of requests
 	rates    *rates   // nil: there is no limit
 
 	// base is the context of everything done for a request. It is set before
@@ -37,46 +38,51 @@ type door struct {
 // serve answers one request. It is the handler of fasthttp, which does not
 // recover from panics: one that reached it would end the process.
 func (d *door) serve(ctx *fasthttp.RequestCtx) {
-	label := d.answer(ctx)
+	w := d.begin(ctx)
+	label := d.answer(ctx, w)
 	if d.draining.Load() {
 		ctx.SetConnectionClose()
 	}
-	if d.metrics != nil && !ctx.Hijacked() { // it is counted when it ends
+	if ctx.Hijacked() {
+		return // it is counted when it ends
+	}
+	w.ended(label, ctx.Response.StatusCode())
+	if d.metrics != nil {
 		d.metrics.observe(label, methodOf(&ctx.Request.Header), ctx.Response.StatusCode(), time.Since(ctx.Time()))
 	}
 }
 
 // answer returns the label of what was called.
-func (d *door) answer(ctx *fasthttp.RequestCtx) string {
+func (d *door) answer(ctx *fasthttp.RequestCtx, w work) string {
 	if len(d.surfaces) > 0 {
 		path, _ := splitTarget(ctx.Request.Header.RequestURI())
 		if s := d.surfaceOf(path); s != nil {
-			label := d.serveSurface(s, ctx)
+			label := d.serveSurface(w.base, s, ctx)
 			d.metrics.limitedBy(s, ctx.Response.StatusCode())
 			return label
 		}
 	}
-	r, err := d.call(ctx)
+	r, err := d.call(ctx, w)
 	if err != nil {
-		d.fail(&ctx.Response, r, err)
+		d.fail(w.traced(ctx), &ctx.Response, r, err)
 	}
 	return r.label()
 }
 
-func (d *door) call(ctx *fasthttp.RequestCtx) (r *route, err error) {
+func (d *door) call(ctx *fasthttp.RequestCtx, w work) (r *route, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicError(v)
 			hangUp(ctx)
 		}
 	}()
-	return d.handle(ctx)
+	return d.handle(ctx, w)
 }
 
 // panicError is what a handler failed with, and where.
 func panicError(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack()) }
 
-func (d *door) handle(ctx *fasthttp.RequestCtx) (*route, error) {
+func (d *door) handle(ctx *fasthttp.RequestCtx, w work) (*route, error) {
 	header := &ctx.Request.Header
 	target := header.RequestURI()
 	var in input
@@ -103,7 +109,7 @@ func (d *door) handle(ctx *fasthttp.RequestCtx) (*route, error) {
 	if in.who, err = d.admit(header, r); err != nil {
 		return r, err
 	}
-	in.open, in.rates = r.open, d.rates
+	in.work, in.route, in.open, in.rates = w, r, r.open, d.rates
 	m := methodOf(header)
 	if m == methodOther || r.handlers[m] == nil {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow)
@@ -116,7 +122,7 @@ func (d *door) handle(ctx *fasthttp.RequestCtx) (*route, error) {
 		return r, err
 	}
 	if in.staffRead() {
-		d.log.Info("staff read", "token", in.who.Name, "route", r.label())
+		d.log.InfoContext(w.base, "staff read", "token", in.who.Name, "route", r.label())
 	}
 	return r, nil
 }

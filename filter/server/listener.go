@@ -50,6 +50,8 @@ type Options struct {
 	Surfaces []Surface
 	// Decisions records what the check listener decides; nil records nothing.
 	Decisions *decisionlog.Log
+	// Tracer is told of the requests to the api listener; nil: nobody is.
+	Tracer Tracer
 	// Metrics counts the requests of the api listener; nil counts nothing.
 	Metrics *Metrics
 	// Logger receives failures of ours, never what a client did wrong.
@@ -152,7 +154,7 @@ func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
 	if err := checkSurfaces(opts.Surfaces); err != nil {
 		return nil, fmt.Errorf("server: api listener: %w", err)
 	}
-	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics, surfaces: opts.Surfaces}
+	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics, tracer: opts.Tracer, surfaces: opts.Surfaces}
 	d.rates = newRates(opts.Rate, opts.Metrics.rateLimited(filter.APINative))
 	d.routes = (&blocks{lists: lists, door: d}).routes()
 	if opts.Rooms != nil {
@@ -205,7 +207,7 @@ type quiet struct{ log *slog.Logger }
 
 // Printf implements [fasthttp.Logger].
 func (q quiet) Printf(format string, args ...any) {
-	q.log.Debug("http", "message", fmt.Sprintf(format, args...))
+	q.log.Debug("a connection is in trouble", "error", fmt.Sprintf(format, args...))
 }
 
 // Listen binds all addresses, or none. It comes before Run, so that a busy port

@@ -209,7 +209,7 @@ var quickArguments = setOf(argAtLeast, argDecisionID, argStatus)
 // refuse answers with a problem, as fasthttp writes it.
 func (q *quick) refuse(out []byte, err error, last bool) []byte {
 	var resp fasthttp.Response
-	q.door.fail(&resp, q.route, err)
+	q.door.fail(q.door.base, &resp, q.route, err)
 	return appendResponse(out, &resp, last)
 }
 
