@@ -44,7 +44,7 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 	cfg.Ops.Tokens = append(cfg.Ops.Tokens, config.Token{
 		Name: "dev", SHA256: sha256.Sum256([]byte(token)), Scopes: []config.Scope{config.ScopeStaff},
 	})
-	s, err := buildSidegate(ctx, cfg, log, open{api: allLocal(cfg.API.Listen), stdout: p.stdout})
+	s, err := buildSidegate(ctx, cfg, log, p.doors(allLocal(cfg.API.Listen)))
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,12 @@ var logMessages = []logMessage{
 		"Look at Postgres. When all has been read, `every page has been read again` follows.",
 	},
 	{
+		"spans cannot be sent; they are lost", "warn",
+		[]string{"error"},
+		"The receiver of traces does not answer, or refuses. Requests are answered as ever.",
+		"Check `tracing.endpoint` and the receiver; `spans are sent again` follows.",
+	},
+	{
 		"staff read failed", "error",
 		[]string{"error", "route"},
 		"A read of the ops listener was answered 500: a fault of ours.",

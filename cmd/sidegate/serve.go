@@ -21,7 +21,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	for _, w := range cfg.Warnings {
 		log.Warn("the configuration says something that is probably not meant", "warning", w)
 	}
-	s, err := buildSidegate(ctx, cfg, log, open{api: cfg.Insecure && allLocal(cfg.API.Listen), stdout: p.stdout})
+	s, err := buildSidegate(ctx, cfg, log, p.doors(cfg.Insecure && allLocal(cfg.API.Listen)))
 	if err != nil {
 		return err
 	}

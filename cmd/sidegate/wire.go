@@ -16,6 +16,7 @@ import (
 	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
+	"github.com/sidegate/sidegate/cmd/sidegate/tracing"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/filter/server"
@@ -43,6 +44,7 @@ type sidegate struct {
 	loops stage // what the surfaces of vendors need besides
 
 	decisions *decisionlog.Log // nil if it is off
+	tracing   *tracing.Tracing // likewise
 
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
@@ -52,6 +54,7 @@ type sidegate struct {
 type open struct {
 	api    bool      // native routes of an api listener that has no credential
 	stdout io.Writer // of the process, for a decision log
+	otlp   bool      // the environment names a receiver of spans
 }
 
 // build makes everything in the order in which one needs the other. Nothing
@@ -62,9 +65,12 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 	if s.access, err = newAccess(cfg, s.registry, log); err != nil {
 		return nil, err
 	}
-	store, err := postgres.Open(ctx, postgres.Options{
-		URL: cfg.Postgres.URL, Metrics: postgres.NewMetrics(s.registry), Logger: log,
-	})
+	s.buildTracing(doors)
+	opts := postgres.Options{URL: cfg.Postgres.URL, Metrics: postgres.NewMetrics(s.registry), Logger: log}
+	if s.tracing != nil {
+		opts.Waited = tracing.Waited
+	}
+	store, err := postgres.Open(ctx, opts)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
@@ -145,12 +151,15 @@ func (s *sidegate) buildAPI(doors open, counts *filter.Metrics) error {
 	if err != nil {
 		return err
 	}
-	s.api, err = server.NewAPI(core.lists, server.Options{
+	opts := server.Options{
 		Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api,
 		Users: core.users, Rooms: core.rooms, Transfers: core.moves, Surfaces: surfaces,
 		Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
-	})
-	if err != nil {
+	}
+	if s.tracing != nil {
+		opts.Tracer = s.tracing // only here: a nil pointer in the interface would not be nil
+	}
+	if s.api, err = server.NewAPI(core.lists, opts); err != nil {
 		return err
 	}
 	s.limits = &limits{store: s.store, apps: s.cfg.Apps, log: s.log}
@@ -243,6 +252,9 @@ func (s *sidegate) run(ctx context.Context) error {
 	last := stage{s.cache.Run, s.memory.Keep}
 	if s.decisions != nil {
 		last = append(last, s.runDecisionLog) // until nobody decides any more
+	}
+	if s.tracing != nil {
+		last = append(last, s.tracing.Run)
 	}
 	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, last)
 	if errors.Is(err, context.Canceled) {
