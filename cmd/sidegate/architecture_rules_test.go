@@ -95,7 +95,7 @@ var borders = []struct {
 	{"github.com/golang-jwt/jwt", []string{"filter/server/jwtauth"}, "who is let in by a signed token is argued in one place"},
 	{"github.com/MicahParks/jwkset", []string{"filter/server/jwtauth"}, "who is let in by a signed token is argued in one place"},
 	{"golang.org/x/time", []string{"filter/server", "filter/rongcloud", "filter/decisionlog"}, "requests are held to a rate at the door, records at their file, and nothing behind them"},
-	{"go.opentelemetry.io", []string{"cmd/sidegate/tracing"}, "who is told of requests is the program's choice; the others know a trace by its two ids"},
+	{"go.opentelemetry.io/otel", []string{"cmd/sidegate/tracing"}, "who is told of requests is the program's choice; the others know a trace by its two ids"},
 	{"github.com/alecthomas/kong", []string{"cmd/sidegate"}, "the command line is the program's, not a package's"},
 	{"github.com/knadh/koanf", []string{"cmd/sidegate/config"}, "packages take options; only the program reads configuration"},
 	{"net/http", []string{"metrics", "filter/server", "filter/imkit", "cmd/sidegate", "bench", "docs/tutorial"}, "the core does no I/O"},
