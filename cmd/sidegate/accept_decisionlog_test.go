@@ -41,7 +41,7 @@ func decisionLines(t *testing.T, path string) (list []map[string]any) {
 // and, after a rotation, in the next file. Nobody is named.
 func TestAcceptDecisionLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "decisions.ndjson")
-	s := startSidecar(t, database(t), "log: {id_key: a-key-of-this-test}\ndecision_log: {path: '"+path+"'}")
+	s := startSidecar(t, database(t), "log: {id_key: a-key-of-this-test}\ndecision_log: {path: '"+path+"'}").ready()
 	if a, err := s.request("PUT", "api", "/v1/apps/default/users/bob/blocks/alice"); err != nil || a.status != 201 {
 		t.Fatal(a, err)
 	}
@@ -109,7 +109,7 @@ func TestAcceptTraces(t *testing.T) {
 		w.Header().Set("Content-Type", "application/x-protobuf")
 	}))
 	defer receiver.Close()
-	s := startSidecar(t, database(t), "", "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL)
+	s := startSidecar(t, database(t), "", "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL).ready()
 	if a, err := s.request("PUT", "api", "/v1/apps/default/users/bob/blocks/alice", "traceparent: "+acceptTrace); err != nil || a.status != 201 {
 		t.Fatal(a, err)
 	}
