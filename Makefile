@@ -3,6 +3,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 # Go refuses to build where git refuses to read, as in a checkout of another user.
 BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 LDFLAGS := -X main.version=$(VERSION)
+# What is released and what the image holds knows besides from where it is.
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+DATE ?= $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null || echo unknown)
 
 # New fuzz targets are found by name; each runs for this long in the smoke test.
 FUZZTIME ?= 5s
@@ -28,12 +31,30 @@ test: postgres ## Run all tests, each with a private Postgres where it needs one
 build: ## Build bin/sidegate
 	@go build -trimpath -buildvcs=$(BUILDVCS) -ldflags "$(LDFLAGS)" -o bin/sidegate ./cmd/sidegate
 
+# Static, without what only a debugger reads, and the same bytes from the same sources
+# wherever they are built: version control and folders leave no trace but the stamps.
+.PHONY: static
+static: ## Build bin/static/sidegate as it is released
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.buildRevision=$(REVISION) -X main.buildDate=$(DATE)" -o bin/static/sidegate ./cmd/sidegate
+
+.PHONY: image
+image: ## Build the container image sidegate:VERSION (needs an engine)
+	docker build -f deploy/Dockerfile -t sidegate:$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg DATE=$(DATE) .
+
+.PHONY: image-check
+image-check: postgres static ## Start what the image would hold, as it would; builds no image
+	@go run ./deploy/image check bin/static/sidegate
+
+.PHONY: size
+size: postgres static ## Print the size of the binary, of the image and of an idle process; fail over a bound
+	@go run ./deploy/image size bin/static/sidegate
+
 .PHONY: lint
 lint: fmt vet staticcheck golangci ## Run every linter
 
 .PHONY: fmt
 fmt: ## Fail if a file is not formatted
-	@files=$$(gofmt -l bench cache cmd docs filter metrics sync); \
+	@files=$$(gofmt -l bench cache cmd deploy docs filter metrics sync); \
 	if [ -n "$$files" ]; then echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; fi
 
 .PHONY: vet
@@ -70,6 +91,11 @@ dialects: postgres node ## Run the vendors' SDKs against the program, print what
 .PHONY: alerts
 alerts: postgres prometheus ## Test the alert rules, with promtool and with a real Prometheus beside the program
 	go -C deploy/observetest test -count=1 -timeout 15m ./...
+
+# A module of its own as well.
+.PHONY: packaging
+packaging: ## Read Dockerfile and compose file as BuildKit and Compose do
+	go -C deploy/packagetest test -count=1 ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (5s)

@@ -24,7 +24,7 @@ func fill(db *simDB, n int) (owners []string) {
 // audit compares slots with ristretto: a ghost is paid for and not reachable, a
 // leak is reachable and not paid for.
 func audit(c *Cache) (ghosts, leaks int) {
-	for _, d := range c.spaces {
+	for _, d := range c.spaces() {
 		for i := range d.shards {
 			t := d.shards[i].table.Load()
 			for j := range t.slots {

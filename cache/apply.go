@@ -63,7 +63,7 @@ func (c *Cache) Age() time.Duration {
 // one goroutine, the follower.
 func (c *Cache) Reset(identity Identity, asOf Instant) {
 	rehash := c.beginEpoch(identity, asOf)
-	for _, d := range c.spaces {
+	for _, d := range c.spaces() {
 		for i := range d.shards {
 			c.passBarrier(&d.shards[i], rehash)
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +21,8 @@ type Options struct {
 	// ristretto adds to each, its counters, and the slots of the directories. See
 	// [Stats]. Page reads under way and garbage come on top.
 	MaxBytes int64
-	// Apps are the tenants whose lists are kept. Changes of others are
-	// ignored.
+	// Apps are the tenants whose lists are kept from the start, see
+	// [Cache.AddApps]. Changes of others are ignored.
 	Apps []string
 	// Loader reads pages.
 	Loader Loader
@@ -58,6 +60,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("MaxBytes is %d, must be at least 1", o.MaxBytes)
 	case len(o.Apps) == 0:
 		return errors.New("no apps")
+	case len(slices.Compact(slices.Sorted(slices.Values(o.Apps)))) < len(o.Apps):
+		return errors.New("an app is named twice")
 	case o.Loader == nil:
 		return errors.New("no loader")
 	case o.Metrics == nil:
@@ -85,9 +89,9 @@ type Cache struct {
 	started time.Time
 	off     guards // see guards.go
 
-	apps   map[string]*[Kinds]*Directory // never changes
-	spaces []*Directory                  // by Directory.space
-	slots  atomic.Int64                  // of all directories
+	adding  sync.Mutex // of apps
+	tenants atomic.Pointer[tenants]
+	slots   atomic.Int64 // of all directories
 
 	feed        atomic.Pointer[feed] // nil until a server is followed
 	clockOffset atomic.Int64         // nanoseconds; see SetClockOffset
@@ -106,22 +110,12 @@ func New(opts Options) (*Cache, error) {
 	}
 	c := &Cache{
 		opts: opts, metrics: opts.Metrics, started: time.Now(),
-		apps:  make(map[string]*[Kinds]*Directory, len(opts.Apps)),
 		loads: semaphore.NewWeighted(opts.MaxLoads),
 	}
-	for _, app := range opts.Apps {
-		if c.apps[app] != nil {
-			return nil, fmt.Errorf("cache: options: app %q is named twice", app)
-		}
-		var dirs [Kinds]*Directory
-		for k := range Kind(Kinds) {
-			dirs[k] = newDirectory(c, app, k, len(c.spaces))
-			c.spaces = append(c.spaces, dirs[k])
-		}
-		c.apps[app] = &dirs
-	}
+	c.tenants.Store(&tenants{})
 	c.acct = newAccountant(c)
 	c.keeper = newKeeper(c)
+	c.AddApps(opts.Apps...)
 	opts.Metrics.observe(c)
 	return c, nil
 }
@@ -136,21 +130,57 @@ func (c *Cache) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// tenants are the apps with their directories. It is never changed, only replaced
+// by one that has more: a space, once given, is in every page's key.
+type tenants struct {
+	apps   map[string]*[Kinds]*Directory
+	spaces []*Directory // by Directory.space
+}
+
+// spaces are the directories of all apps.
+func (c *Cache) spaces() []*Directory { return c.tenants.Load().spaces }
+
+// AddApps keeps the lists of more apps from now on; those that are there stay as
+// they are. Nothing of them is in memory at first: what is asked for is read, and
+// [Cache.Run] loads the rest ahead if there is room. What an app has cannot be
+// dropped again, only evicted. No change is missed: one that was applied before
+// the app was there was committed before, so every read of the app contains it.
+func (c *Cache) AddApps(names ...string) {
+	c.adding.Lock()
+	defer c.adding.Unlock()
+	old := c.tenants.Load()
+	next := &tenants{apps: maps.Clone(old.apps), spaces: slices.Clone(old.spaces)}
+	if next.apps == nil {
+		next.apps = make(map[string]*[Kinds]*Directory, len(names))
+	}
+	for _, app := range names {
+		if next.apps[app] != nil {
+			continue
+		}
+		var dirs [Kinds]*Directory
+		for k := range Kind(Kinds) {
+			dirs[k] = newDirectory(c, app, k, len(next.spaces))
+			next.spaces = append(next.spaces, dirs[k])
+		}
+		next.apps[app] = &dirs
+	}
+	c.tenants.Store(next)
+	if len(old.spaces) > 0 && len(next.spaces) > len(old.spaces) {
+		c.keeper.poke()
+	}
+}
+
 // Directory returns the lists of an app, nil if the app is not configured.
 func (c *Cache) Directory(app string, kind Kind) *Directory {
-	dirs := c.apps[app]
+	dirs := c.tenants.Load().apps[app]
 	if dirs == nil || kind >= Kinds {
 		return nil
 	}
 	return dirs[kind]
 }
 
-// Apps returns the names of the configured apps, sorted.
-func (c *Cache) Apps() []string {
-	names := slices.Clone(c.opts.Apps)
-	slices.Sort(names)
-	return names
-}
+// Apps returns the names of the apps whose lists are kept, sorted.
+func (c *Cache) Apps() []string { return slices.Sorted(maps.Keys(c.tenants.Load().apps)) }
 
 // sampleHits is how rarely a hit is told to ristretto: one in 16 gives the same
 // hit ratio as each one, at no cost on the path. Every miss is told. While there is

@@ -107,10 +107,11 @@ func (r Range) overlaps(o Range) bool { return r.Lo <= o.Hi && o.Lo <= r.Hi }
 // slotOf finds the slot of a key, nil if the directory has another number of
 // pages by now. It takes no lock: ristretto's callbacks use it.
 func (c *Cache) slotOf(k pageKey) *slot {
-	if k.space() >= len(c.spaces) {
+	spaces := c.spaces()
+	if k.space() >= len(spaces) {
 		return nil
 	}
-	d := c.spaces[k.space()]
+	d := spaces[k.space()]
 	bits := k.bits()
 	if bits < shardBits {
 		return nil

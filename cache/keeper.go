@@ -14,6 +14,7 @@ import (
 type keeper struct {
 	cache  *Cache
 	wake   chan struct{}
+	spaces []*Directory // those that are looked after, as the last walk found them
 	sized  bool
 	fits   bool     // everything has room; decided when the sizes were last known
 	weight []int64  // by space: bytes that a page will have, as planned

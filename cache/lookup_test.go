@@ -80,7 +80,7 @@ func TestReadersTakeNoLock(t *testing.T) {
 	follow(c, db)
 	mustLoad(t, c, "bob")
 	d := c.Directory("a", KindBlock)
-	for _, d := range c.spaces {
+	for _, d := range c.spaces() {
 		for i := range d.shards {
 			d.shards[i].mu.Lock()
 			defer d.shards[i].mu.Unlock()

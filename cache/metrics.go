@@ -162,7 +162,7 @@ func (c *Cache) Stats() Stats {
 	hits, misses := c.reads.sum()
 	s := Stats{MaxBytes: c.opts.MaxBytes, Hits: int64(hits), Misses: int64(misses)}
 	epoch := c.epochNow()
-	for _, d := range c.spaces {
+	for _, d := range c.spaces() {
 		one := d.stats(epoch)
 		s.Slots += one.Slots
 		s.Pages += one.Pages

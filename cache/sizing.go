@@ -131,8 +131,8 @@ func (k *keeper) size(ctx context.Context) error {
 	if c.opts.Sizer == nil {
 		return nil
 	}
-	known := make([]demand, len(c.spaces))
-	for i, d := range c.spaces {
+	known := make([]demand, len(k.spaces))
+	for i, d := range k.spaces {
 		var err error
 		if known[i].lists, known[i].entries, err = c.opts.Sizer.Sizes(ctx, d.app, d.kind); err != nil {
 			return err
@@ -144,7 +144,7 @@ func (k *keeper) size(ctx context.Context) error {
 	// and read at every tick from then on, page displacing page.
 	p.fits = p.fits && !k.isCrowded()
 	k.known, k.fits, k.weight = known, p.fits, p.weight
-	for i, d := range c.spaces {
+	for i, d := range k.spaces {
 		d.grow(ctx, p.bits[i])
 	}
 	return nil
@@ -158,7 +158,7 @@ func (k *keeper) hasOutgrown() bool {
 	if !k.sized || c.opts.Sizer == nil {
 		return false
 	}
-	for i, d := range c.spaces {
+	for i, d := range k.spaces {
 		s := d.stats(c.epochNow())
 		if s.Pages == 0 {
 			continue

@@ -91,13 +91,11 @@ func (u *universe) build() {
 	c := &Cache{
 		opts:    Options{MaxBytes: 1 << 20, Loader: Whole(u.Load)},
 		metrics: explorerMetrics, off: u.scope.off,
-		apps: map[string]*[Kinds]*Directory{},
 	}
 	c.acct = newAccountant(c)
 	c.keeper = newKeeper(c)
 	u.c, u.d = c, &Directory{cache: c, app: "a"}
-	c.spaces = []*Directory{u.d}
-	c.apps["a"] = &[Kinds]*Directory{u.d}
+	c.tenants.Store(&tenants{spaces: []*Directory{u.d}, apps: map[string]*[Kinds]*Directory{"a": {u.d}}})
 	u.s = &u.d.shards[0]
 	u.s.table.Store(newTable(shardBits))
 }

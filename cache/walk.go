@@ -40,6 +40,11 @@ func (k *keeper) walk(ctx context.Context) bool {
 	if k.begun.IsZero() {
 		k.begun = time.Now()
 	}
+	// After the feed: a directory that came since then has pages of this epoch
+	// only, and another walk.
+	if spaces := c.spaces(); len(spaces) != len(k.spaces) {
+		k.spaces, k.sized = spaces, false
+	}
 	if !k.sized {
 		if err := k.size(ctx); err != nil {
 			c.metrics.preloadErrors.Inc()
@@ -167,7 +172,7 @@ func (k *keeper) spare(over context.Context) bool {
 // wanted, else into pages, and says of each whether a pass wants it now.
 func (k *keeper) spans(what pass, now *feed) iter.Seq2[bool, span] {
 	return func(yield func(bool, span) bool) {
-		for _, d := range k.cache.spaces {
+		for _, d := range k.spaces {
 			for i := range d.shards {
 				s := &d.shards[i]
 				t := s.table.Load()

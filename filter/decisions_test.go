@@ -118,11 +118,11 @@ func (s *scene) check(f facts) Check {
 }
 
 // TestEveryCombination compares all 165,888 combinations of facts with the
-// tables in testdata.
+// tables in testdata, enforced and in shadow.
 func TestEveryCombination(t *testing.T) {
 	s, o := newScene(t), newOracle(t)
 	f := s.filterWith(Options{Apps: s.apps, SoftBound: time.Hour, HardBound: time.Hour, LoadTimeout: time.Minute, AtLeastTimeout: time.Minute})
-	n := 0
+	n, shadow := 0, s.shadow(f)
 	combine(nil, func(fact facts) {
 		n++
 		want := o.expect(fact)
@@ -132,6 +132,7 @@ func TestEveryCombination(t *testing.T) {
 			t.Fatalf("%s\n got %+v\nwant %+v", fact, d, want)
 		}
 		checkRecorded(t, f, check, d)
+		wantShadow(t, fact.String(), shadow.CanDeliver(check), d)
 	})
 	o.reasons.used()
 	o.outcomes.used()

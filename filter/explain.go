@@ -31,6 +31,7 @@ type Explanation struct {
 	OnBlock   OnBlock
 	OnUnknown OnUnknown
 	Allowlist bool // users may be in allowlist mode here
+	Enforced  bool // the decision is obeyed, see [Policy.Shadow]
 }
 
 // RuleResult is what one rule said.
@@ -119,12 +120,13 @@ func (f *Filter) Explain(ctx context.Context, check Check, at time.Time) (Explan
 	}
 	x := Explanation{
 		Decision: d, At: at, OnBlock: e.room.onBlock, OnUnknown: e.app.onUnknown,
-		Mode: ModeOneWay, Allowlist: e.room.allowlist,
+		Mode: ModeOneWay, Allowlist: e.room.allowlist, Enforced: !e.app.shadow,
 	}
 	if e.room.twoWay {
 		x.Mode = ModeTwoWay
 	}
-	x.Rules = e.rec.ruleResults(&x.Decision)
+	ruled, _ := x.Decision.Would()
+	x.Rules = e.rec.ruleResults(&ruled)
 	for i := range e.rec.lists {
 		x.Lists = append(x.Lists, f.consulted(ctx, check.App, &e.rec.lists[i], e.past != nil))
 	}

@@ -71,6 +71,7 @@ type app struct {
 	lists     [cache.Kinds]*cache.Directory
 	// invitations says who hears of what is decided in the lobby.
 	invitations Invitations
+	shadow      bool // its decisions are not obeyed
 }
 
 // room is what holds in the rooms of one type.
@@ -129,7 +130,7 @@ func prepare(c *cache.Cache, name string, p *Policy) (*app, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	a := &app{onUnknown: p.OnUnknown, exempt: make(map[string]struct{}, len(p.Exempt)), invitations: p.Invitations}
+	a := &app{onUnknown: p.OnUnknown, exempt: make(map[string]struct{}, len(p.Exempt)), invitations: p.Invitations, shadow: p.Shadow}
 	for t := Direct; t <= Open; t++ {
 		a.rooms[t] = room{
 			onBlock:   p.Rooms[t].OnBlock,

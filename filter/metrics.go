@@ -38,6 +38,7 @@ type Metrics struct {
 	unknown      [Causes]prometheus.Counter
 	durations    [len(apiNames)]prometheus.Observer
 	limitRefused prometheus.Counter
+	mismatches   [outcomes]prometheus.Counter // the slot of a plain delivery stays empty
 
 	askers askers
 }
@@ -55,6 +56,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m.countDecisions(reg)
 	m.countUnknown(factory)
+	m.countShadow(reg)
 	durations := factory.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "sidegate_decision_duration_seconds",
 		Help: "Time that a decision took, without HTTP, by door; for fanout and batch that of all decisions of a " +
@@ -118,6 +120,9 @@ func (m *Metrics) count(check *Check, d *Decision) {
 			m.failModes[failMode(d)][d.Cause].Inc()
 		}
 	}
+	if d.would != 0 {
+		m.mismatches[d.would.outcome()].Inc()
+	}
 	if check.RoomType < Direct || check.RoomType > Open {
 		return // a room type that is none has its cause and no row
 	}
@@ -134,6 +139,8 @@ type tally struct {
 	decisions [Open + 1][outcomes]int
 	failModes [len(failModes)][Causes]int
 	unknown   [Causes]int
+	// Of apps in shadow, by what the decision would have been.
+	mismatches [outcomes]int
 }
 
 // add is count.
@@ -143,6 +150,9 @@ func (t *tally) add(room RoomType, d *Decision) {
 		if d.Degraded {
 			t.failModes[failMode(d)][d.Cause]++
 		}
+	}
+	if d.would != 0 {
+		t.mismatches[d.would.outcome()]++
 	}
 	if room >= Direct && room <= Open {
 		t.decisions[room][outcomeOf(d)]++
@@ -158,6 +168,7 @@ func (m *Metrics) add(api API, t *tally) {
 		addAll(m.failModes[mode][:], t.failModes[mode][:])
 	}
 	addAll(m.unknown[:], t.unknown[:])
+	addAll(m.mismatches[:], t.mismatches[:])
 }
 
 func addAll(counters []prometheus.Counter, counts []int) {

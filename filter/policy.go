@@ -138,6 +138,9 @@ type Policy struct {
 	// Invitations says what becomes of those who block, or are blocked by,
 	// whoever invites them.
 	Invitations Invitations
+	// Shadow delivers every message, and says what the rest of the policy would
+	// have done where that differs, see [Decision.Would].
+	Shadow bool
 }
 
 // Default returns the policy of an app that names no preset.

@@ -33,7 +33,17 @@ func (f *Filter) decide(check *Check, rec *recorder) Decision {
 	return e.decide()
 }
 
-// decide is the order of the rules; the first that matches decides. It is the one
+// decide is what the rules come to, and what an app in shadow answers in its place.
+// Invitations are not messages: what becomes of them says [Filter.Invitees].
+func (e *evaluation) decide() Decision {
+	d := e.judge()
+	if e.app.shadow && !e.lobby {
+		return d.shadowed()
+	}
+	return d
+}
+
+// judge is the order of the rules; the first that matches decides. It is the one
 // place where they are asked: by checks, fan-outs, batches and explanations alike.
 // The rule behind a case is asked only if none before it matched, so a list is read only
 // when a rule that needs it has its turn.
@@ -41,7 +51,7 @@ func (f *Filter) decide(check *Check, rec *recorder) Decision {
 // A rule that cannot be answered does not match, and the ones after it are
 // still asked: a message that is stopped whatever the unknown list holds is not
 // unknown. Only where the rules end in a delivery does an unknown list count.
-func (e *evaluation) decide() Decision {
+func (e *evaluation) judge() Decision {
 	switch {
 	case e.says(ReasonSelf, e.self()):
 		return e.delivered(ReasonSelf)

@@ -181,8 +181,9 @@ type Decision struct {
 	Reason  Reason
 	// Degraded: a list was unknown and the app's OnUnknown policy decided.
 	Degraded bool
-	// Cause says why the decision is unknown or degraded.
+	// Cause says why the decision is unknown or degraded, or would have been.
 	Cause Cause
+	would would // of an app in shadow, see Would
 	// Stale is the age of the answer if it is older than the soft bound,
 	// otherwise 0.
 	Stale time.Duration

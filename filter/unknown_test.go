@@ -105,6 +105,7 @@ func TestUnknownLists(t *testing.T) {
 func unknownSubset(t *testing.T, dark int) {
 	s, o := newScene(t), newOracle(t)
 	f := s.filterWith(Options{Apps: s.apps, SoftBound: 1e6 * time.Hour, HardBound: 1e6 * time.Hour})
+	shadow := s.shadow(f)
 	s.hook = func(_ context.Context, _ string, kind cache.Kind, r cache.Range) error {
 		if dark&darkOf(kind, r) != 0 {
 			return errDark
@@ -120,6 +121,7 @@ func unknownSubset(t *testing.T, dark int) {
 	combine(only, func(fact facts) {
 		allowed := o.allowed(fact, dark)
 		d := f.CanDeliver(s.check(fact))
+		wantShadow(t, fact.String(), shadow.CanDeliver(s.check(fact)), d)
 		switch {
 		case allowed == nil:
 			wantDecision(t, fact.String(), d, Decision{
@@ -237,6 +239,8 @@ func TestOnUnknown(t *testing.T) {
 				check := Check{App: one, Sender: "alice", Recipient: "bob", Room: "lobby", RoomType: Group}
 				d := f.CanDeliver(check)
 				wantDecision(t, "unknown", d, c.want)
+				policy.Shadow = true
+				wantShadow(t, "in shadow", w.filter(map[string]Policy{one: policy}).CanDeliver(check), d)
 				if d.Unknown() != (c.policy == OnUnknownError) {
 					t.Errorf("Unknown() = %v under %v", d.Unknown(), c.policy)
 				}

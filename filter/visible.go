@@ -23,8 +23,9 @@ type Sent struct {
 // rules. All that they need of history is read at once. None is counted as a
 // decision.
 //
-// Errors are an *[Error] with [CodeUnknownApp], and those of [EvidenceStore].
-// Nothing of the arguments is kept and no goroutine is left when it returns.
+// Errors are an *[Error] with [CodeUnknownApp], and those of [EvidenceStore]. An app
+// in shadow hides nothing, also when the store cannot be asked: [Decision.Would] is
+// unknown then. Nothing of the arguments is kept and no goroutine is left when it returns.
 func (f *Filter) Visible(ctx context.Context, check Check, messages []Sent, decisions []Decision) error {
 	if f.store == nil {
 		return errors.New("filter: visible: there is no store of evidence")
@@ -35,7 +36,56 @@ func (f *Filter) Visible(ctx context.Context, check Check, messages []Sent, deci
 	if err := refused(probe.begin(f, &check, f.cache.Now()), check.RoomType); err != nil {
 		return fmt.Errorf("visible: %w", err)
 	}
-	all := make([]int, len(messages))
+	err := f.remember(ctx, &check, decisions, func(e *evaluation, i int) {
+		e.past.at, e.check.Sender = messages[i].At, messages[i].Sender
+	})
+	if err != nil && probe.app.shadow {
+		fill(decisions, undecided(CauseNotLoaded).shadowed())
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("visible: %w", err)
+	}
+	return nil
+}
+
+// Past decides checks of one app, each as its lists were at an instant of its own:
+// decisions, which must be as long as checks and at, receives for each what Explain
+// would say. AtLeast means nothing here. None is counted as a decision; errors are
+// those of [Filter.Visible], also for an app in shadow. It panics if the checks are
+// of several apps.
+func (f *Filter) Past(ctx context.Context, checks []Check, at []time.Time, decisions []Decision) error {
+	if len(checks) == 0 {
+		return nil
+	}
+	if f.store == nil {
+		return errors.New("filter: past: there is no store of evidence")
+	}
+	for i := range checks {
+		if checks[i].App != checks[0].App {
+			panic("filter: the checks of Past are of several apps")
+		}
+		var probe evaluation
+		if err := refused(probe.begin(f, &checks[i], f.cache.Now()), checks[i].RoomType); err != nil {
+			return fmt.Errorf("past: %w", err)
+		}
+	}
+	err := f.remember(ctx, &checks[0], decisions[:len(checks)], func(e *evaluation, i int) {
+		check := checks[i]
+		check.AtLeast = Revision{}
+		e.past.at = at[i]
+		e.begin(f, &check, e.now)
+	})
+	if err != nil {
+		return fmt.Errorf("past: %w", err)
+	}
+	return nil
+}
+
+// remember decides one check for each of decisions, from history: prepare says of
+// the i-th when it is and in what it is another than check.
+func (f *Filter) remember(ctx context.Context, check *Check, decisions []Decision, prepare func(e *evaluation, i int)) error {
+	all := make([]int, len(decisions))
 	for i := range all {
 		all[i] = i
 	}
@@ -43,15 +93,13 @@ func (f *Filter) Visible(ctx context.Context, check Check, messages []Sent, deci
 	for {
 		round := request{since: f.cache.Now()}
 		f.inTurns(all, func(i int) {
-			e := evaluation{past: &past{memory, messages[i].At}}
-			e.resume(f, &check, round)
-			e.check.Sender = messages[i].Sender
+			e := evaluation{past: &past{recollection: memory}}
+			e.resume(f, check, round)
+			prepare(&e, i)
 			decisions[i] = e.decide()
 		})
-		if done, err := memory.complete(ctx); err != nil {
-			return fmt.Errorf("visible: %w", err)
-		} else if done {
-			return nil
+		if done, err := memory.complete(ctx); err != nil || done {
+			return err
 		}
 	}
 }

@@ -248,3 +248,39 @@ func TestVisibleRefuses(t *testing.T) {
 		t.Error("answered in no room type")
 	}
 }
+
+// TestPastOfMany: checks of different pairs and rooms, each at its own instant, are
+// decided as an explanation decides each of them.
+func TestPastOfMany(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, n) }
+	w, _ := oneApp(t, Default())
+	h := &intervals{now: day(100), lists: map[ListID][]Interval{
+		blockList(one, "bob"):  {{Owner: "bob", Target: "alice", BlockedAt: day(10), UnblockedAt: day(20)}},
+		roomList(one, "lobby"): {{Owner: "lobby", Target: "alice", BlockedAt: day(15)}},
+	}}
+	f := w.filterWith(Options{Apps: map[string]Policy{one: Default()}, Evidence: h})
+	inRoom := direct("alice", "bob")
+	inRoom.Room = "lobby"
+	checks := []Check{direct("alice", "bob"), direct("alice", "bob"), direct("alice", "bob"), inRoom, direct("bob", "alice")}
+	at := []time.Time{day(5), day(15), day(25), day(16), day(15)}
+	want := []Reason{ReasonAllowed, ReasonRecipientBlockedSender, ReasonAllowed, ReasonBannedInRoom, ReasonAllowed}
+	decisions := make([]Decision, len(checks))
+	if err := f.Past(context.Background(), checks, at, decisions); err != nil {
+		t.Fatal(err)
+	}
+	if h.reads != 1 {
+		t.Errorf("%d reads of history, want all at once", h.reads)
+	}
+	for i := range checks {
+		x, err := f.Explain(context.Background(), checks[i], at[i])
+		if err != nil || decisions[i].Reason != want[i] || decisions[i] != x.Decision {
+			t.Errorf("check %d: %+v, want %v; the explanation says %+v, %v", i, decisions[i], want[i], x.Decision, err)
+		}
+	}
+	other := direct("alice", "bob")
+	other.App = "none"
+	var refused *Error
+	if err := f.Past(context.Background(), []Check{other}, at, decisions); !errors.As(err, &refused) || refused.Code != CodeUnknownApp {
+		t.Errorf("an app that is none: %v", err)
+	}
+}

@@ -1,13 +1,14 @@
 package metrics
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,7 +29,7 @@ const (
 	maxHeaderBytes = 4 << 10
 
 	// DrainTimeout is how long requests under way may take once the context
-	// of Run has ended.
+	// of Run has ended, unless OpsOptions.DrainTimeout says otherwise.
 	DrainTimeout = 5 * time.Second
 )
 
@@ -36,6 +37,13 @@ const (
 type OpsOptions struct {
 	// Listen are the addresses to serve on; none means that nothing is served.
 	Listen []border.Address
+	// Bound are listeners that somebody else has bound, such as a service
+	// manager; if there are any they are served in place of Listen.
+	Bound []net.Listener
+	// TLS is spoken on addresses that are no Unix sockets; nil means that none is.
+	TLS *tls.Config
+	// DrainTimeout stands in place of the constant of this name; 0 = the constant.
+	DrainTimeout time.Duration
 	// Gatherer is what /metrics shows. Required.
 	Gatherer prometheus.Gatherer
 	// Build is what /version shows.
@@ -68,8 +76,11 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
+	if opts.DrainTimeout == 0 {
+		opts.DrainTimeout = DrainTimeout
+	}
 	o := &Ops{opts: opts, mux: http.NewServeMux()}
-	errorLog := log.New(complaints{opts.Logger}, "", 0)
+	errorLog := log.New(troubles{opts.Logger}, "", 0)
 	o.server = &http.Server{
 		Handler: http.HandlerFunc(o.serve), ErrorLog: errorLog, MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -86,16 +97,6 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 		writeJSON(w, http.StatusOK, opts.Build)
 	}))
 	return o, nil
-}
-
-// complaints takes what net/http and the exposition of metrics log by themselves,
-// such as a handshake that failed, as lines of one message.
-type complaints struct{ logger *slog.Logger }
-
-// Write implements [io.Writer].
-func (c complaints) Write(text []byte) (int, error) {
-	c.logger.Warn("the ops listener complains", "error", strings.TrimSpace(string(text)))
-	return len(text), nil
 }
 
 // Handle serves a pattern of [http.ServeMux] to everybody. Call it before Run.
@@ -189,6 +190,10 @@ func (w *refusalWriter) Write(p []byte) (int, error) { return len(p), nil }
 // Listen binds all addresses, or none. It comes before Run, so that a busy port
 // is an error of the start and Addrs can be told to others.
 func (o *Ops) Listen() error {
+	if len(o.opts.Bound) > 0 {
+		o.bound = o.opts.Bound
+		return nil
+	}
 	bound, err := border.ListenAll(o.opts.Listen)
 	if err != nil {
 		return err
@@ -209,7 +214,7 @@ func (o *Ops) Close() error {
 	return errors.Join(errs...)
 }
 
-// Addrs returns the bound addresses in the order of OpsOptions.Listen.
+// Addrs returns the bound addresses in the order of OpsOptions.Listen, or of Bound.
 func (o *Ops) Addrs() []net.Addr {
 	addrs := make([]net.Addr, len(o.bound))
 	for i, l := range o.bound {
@@ -219,14 +224,19 @@ func (o *Ops) Addrs() []net.Addr {
 }
 
 // Run serves until ctx ends, then accepts nothing new, lets requests under way
-// finish within DrainTimeout and returns nil; an error means that an address
+// finish within the DrainTimeout and returns nil; an error means that an address
 // could not be served any longer. Call it once, after Listen.
 func (o *Ops) Run(ctx context.Context) error {
-	if len(o.bound) != len(o.opts.Listen) {
+	if len(o.bound) == 0 && len(o.opts.Listen) > 0 {
 		return errors.New("metrics: ops listener: Run before Listen")
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, l := range o.bound {
+		if o.opts.TLS != nil && l.Addr().Network() != "unix" {
+			// Its handshake is net/http's, which bounds it by ReadTimeout and
+			// tells who speaks plain HTTP what is spoken here.
+			l = tls.NewListener(l, o.opts.TLS)
+		}
 		g.Go(func() error {
 			if err := o.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				return err
@@ -242,11 +252,25 @@ func (o *Ops) Run(ctx context.Context) error {
 }
 
 func (o *Ops) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, DrainTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.opts.DrainTimeout)
 	defer cancel()
 	if err := o.server.Shutdown(ctx); err != nil {
 		// Whoever is still reading a profile loses it.
 		return o.server.Close()
 	}
 	return nil
+}
+
+// troubles takes what net/http and the collectors complain about. A handshake that
+// fails is the client's doing: a port scanner or a probe of TCP makes one each time.
+type troubles struct{ logger *slog.Logger }
+
+func (t troubles) Write(line []byte) (int, error) {
+	text := string(bytes.TrimSpace(line))
+	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
+		t.logger.Debug("a connection is in trouble", "error", text)
+	} else {
+		t.logger.Warn("the ops listener complains", "error", text)
+	}
+	return len(line), nil
 }

@@ -118,10 +118,10 @@ func ask(t *testing.T, method, url string, header ...string) answer {
 }
 
 func TestOpenPaths(t *testing.T) {
-	base := serveOps(t, newTestOps(t, OpsOptions{Build: Build{Version: "1.2.3", Revision: "abc", GoVersion: "go9"}}))
+	base := serveOps(t, newTestOps(t, OpsOptions{Build: Build{Version: "1.2.3", Revision: "abc", Date: "2026-01-02T03:04:05Z", GoVersion: "go9"}}))
 	for path, body := range map[string]string{
 		"/livez": "ok\n", "/readyz": "ok\n", "/startupz": "ok\n",
-		"/version": `{"version":"1.2.3","revision":"abc","go_version":"go9"}`,
+		"/version": `{"version":"1.2.3","revision":"abc","date":"2026-01-02T03:04:05Z","go_version":"go9"}`,
 	} {
 		if a := ask(t, "GET", base+path); a.status != 200 || a.body != body {
 			t.Errorf("GET %s = %d %q", path, a.status, a.body)

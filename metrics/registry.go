@@ -12,17 +12,29 @@ import (
 type Build struct {
 	Version   string `json:"version"`
 	Revision  string `json:"revision"` // of the source; "unknown" without version control
+	Date      string `json:"date"`     // of the revision, RFC 3339; "unknown" likewise
 	GoVersion string `json:"go_version"`
 }
 
-// ReadBuild returns what the binary knows of itself. The version is stamped by
-// the linker where it is released; an empty one is read from the module.
-func ReadBuild(version string) Build {
-	b := Build{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
+// ReadBuild returns what the binary knows of itself. What the linker has stamped
+// wins, as in a release, or in an image that is built from sources without their
+// history; what is empty is read from the module and its version control.
+func ReadBuild(stamped Build) Build {
+	b := Build{Version: stamped.Version, Revision: "unknown", Date: "unknown", GoVersion: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		b.read(info)
 	}
+	if stamped.Revision != "" {
+		b.Revision = stamped.Revision
+	}
+	if stamped.Date != "" {
+		b.Date = stamped.Date
+	}
+	return b
+}
+
+// read takes over what the compiler has noted.
+func (b *Build) read(info *debug.BuildInfo) {
 	if b.Version == "" {
 		b.Version = info.Main.Version
 	}
@@ -31,6 +43,8 @@ func ReadBuild(version string) Build {
 		switch s.Key {
 		case "vcs.revision":
 			b.Revision = s.Value
+		case "vcs.time":
+			b.Date = s.Value
 		case "vcs.modified":
 			modified = s.Value == "true"
 		}
@@ -38,7 +52,6 @@ func ReadBuild(version string) Build {
 	if modified {
 		b.Revision += "-modified"
 	}
-	return b
 }
 
 // New returns a registry that holds the metrics of the process and the Go

@@ -49,10 +49,13 @@ func TestRegistriesShareNothing(t *testing.T) {
 }
 
 func TestReadBuild(t *testing.T) {
-	if b := ReadBuild("v9"); b.Version != "v9" || b.GoVersion != runtime.Version() || b.Revision == "" {
+	if b := ReadBuild(Build{Version: "v9", Revision: "r", Date: "d"}); b != (Build{"v9", "r", "d", runtime.Version()}) {
 		t.Errorf("%+v", b)
 	}
-	if b := ReadBuild(""); b.Version == "" {
+	if b := ReadBuild(Build{Version: "v9"}); b.Version != "v9" || b.Date == "" || b.GoVersion != runtime.Version() || b.Revision == "" {
+		t.Errorf("%+v", b)
+	}
+	if b := ReadBuild(Build{}); b.Version == "" {
 		t.Errorf("without a stamp the module's version counts: %+v", b)
 	}
 }

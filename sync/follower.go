@@ -56,11 +56,20 @@ func (o *Options) check() error {
 	if o.HardBound == 0 {
 		o.HardBound = defaultHardBound
 	}
-	if o.PollInterval < time.Millisecond {
-		return fmt.Errorf("poll interval %v is below 1ms", o.PollInterval)
+	return o.pace().check()
+}
+
+// Pace is how often a follower polls and what it calls late, see [Options].
+type Pace struct{ PollInterval, SoftBound, HardBound time.Duration }
+
+func (o *Options) pace() *Pace { return &Pace{o.PollInterval, o.SoftBound, o.HardBound} }
+
+func (p *Pace) check() error {
+	if p.PollInterval < time.Millisecond {
+		return fmt.Errorf("poll interval %v is below 1ms", p.PollInterval)
 	}
-	if o.SoftBound < 0 || o.SoftBound > o.HardBound {
-		return fmt.Errorf("soft bound %v must not be above the hard bound %v", o.SoftBound, o.HardBound)
+	if p.SoftBound < 0 || p.SoftBound > p.HardBound {
+		return fmt.Errorf("soft bound %v must not be above the hard bound %v", p.SoftBound, p.HardBound)
 	}
 	return nil
 }
@@ -71,6 +80,7 @@ func (o *Options) check() error {
 // and is repeated, and applying a change twice is harmless.
 type Follower struct {
 	opts     Options
+	pace     atomic.Pointer[Pace]
 	wake     chan struct{}
 	position Position       // of the last complete poll; only run touches it
 	identity cache.Identity // of the server that issued position
@@ -104,8 +114,22 @@ func New(opts Options) (*Follower, error) {
 		return nil, fmt.Errorf("blocksync: options: %w", err)
 	}
 	f := &Follower{opts: opts, wake: make(chan struct{}, 1)}
+	f.pace.Store(opts.pace())
 	opts.Metrics.observe(f)
 	return f, nil
+}
+
+// SetPace changes how often is polled and what is called late; at once, also if
+// the pause under way is a long one. An error changes nothing. Safe for concurrent
+// use.
+func (f *Follower) SetPace(p Pace) error {
+	if err := p.check(); err != nil {
+		return fmt.Errorf("blocksync: %w", err)
+	}
+	if *f.pace.Swap(&p) != p {
+		f.Wake()
+	}
+	return nil
 }
 
 // Wake asks for a poll now instead of after the interval. It carries no truth:
@@ -123,7 +147,7 @@ func (f *Follower) Wake() {
 func (f *Follower) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	backoff := f.opts.PollInterval
+	backoff := f.pace.Load().PollInterval
 	for {
 		select {
 		case <-ctx.Done():
@@ -136,12 +160,13 @@ func (f *Follower) Run(ctx context.Context) error {
 			return nil
 		}
 		f.report(err)
-		wait := f.opts.PollInterval
+		interval := f.pace.Load().PollInterval
+		wait := interval
 		if err != nil {
-			backoff = min(2*backoff, max(maxBackoff, f.opts.PollInterval))
+			backoff = min(2*backoff, max(maxBackoff, interval))
 			wait = backoff
 		} else {
-			backoff = f.opts.PollInterval
+			backoff = interval
 		}
 		timer.Reset(jitter(wait))
 	}

@@ -60,14 +60,15 @@ func (f *Follower) Status() Status {
 	if refused != nil {
 		s.Refused = refused.Error()
 	}
+	pace := f.pace.Load()
 	switch {
-	case s.Age > f.opts.HardBound && c.Synced():
+	case s.Age > pace.HardBound && c.Synced():
 		s.State = Stale
 	case refused != nil:
 		s.State = WrongServer
 	case !c.Synced():
 		s.State = Starting
-	case s.Age > f.opts.SoftBound:
+	case s.Age > pace.SoftBound:
 		s.State = Lagging
 	default:
 		s.State = Synced

@@ -75,6 +75,7 @@ func registryOfAll(t *testing.T) *prometheus.Registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.store.Close)
+	announceTLS(s)
 	return s.registry
 }
 

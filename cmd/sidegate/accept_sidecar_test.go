@@ -22,7 +22,7 @@ type sidecar struct {
 func newSidecar(p *process, urls map[string]string) *sidecar {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	p.t.Cleanup(transport.CloseIdleConnections)
-	return &sidecar{process: p, urls: urls, client: &http.Client{Transport: transport, Timeout: patience}}
+	return &sidecar{process: p, urls: urls, client: &http.Client{Transport: &documented{t: p.t, next: transport}, Timeout: patience}}
 }
 
 // answer is an answer to a request.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,9 +28,9 @@ type access struct {
 // nothing and asks no URL. Signed tokens are for users, servers and staff: they
 // open the api listener and, with the scope staff, ops. The check listener has
 // one client, which needs no identity provider in its path.
-func newAccess(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) (access, error) {
+func newAccess(cfg *config.Config, v *verifiers) (access, error) {
 	a := access{}
-	if err := a.addSigned(cfg, &verifiers{reg: reg, log: log, names: namesOf(cfg, cfg.Log.UserIDs)}); err != nil {
+	if err := a.addSigned(cfg, v); err != nil {
 		return access{}, usageError{err}
 	}
 	var signed border.Authenticator
@@ -61,7 +62,7 @@ func newAccess(cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) 
 func (a *access) addSigned(cfg *config.Config, v *verifiers) (err error) {
 	if cfg.API.JWT != nil {
 		if a.signed, err = v.add(cfg.API.JWT); err != nil {
-			return fmt.Errorf("api.jwt: %w", err)
+			return fmt.Errorf("%s: %w", cfg.Place("api", "jwt"), err)
 		}
 	}
 	a.clients = make(map[string]*jwtauth.Authenticator)
@@ -71,7 +72,7 @@ func (a *access) addSigned(cfg *config.Config, v *verifiers) (err error) {
 			continue
 		}
 		if a.clients[name], err = v.add(k.JWT); err != nil {
-			return fmt.Errorf("apps.%s.dialects.imkit.jwt: %w", name, err)
+			return fmt.Errorf("%s: %w", cfg.Place("apps", name, "dialects", "imkit", "jwt"), err)
 		}
 	}
 	return nil
@@ -84,18 +85,42 @@ type verifiers struct {
 	log     *slog.Logger
 	names   *border.Names
 	metrics *jwtauth.Metrics // nil before the first
+	made    []verifier       // since the last turn
+	former  []verifier       // by the turn before
 }
 
+// verifier is one that was made, and of what.
+type verifier struct {
+	of   config.JWT
+	auth *jwtauth.Authenticator
+}
+
+// turn begins a new configuration. What it asks for and the one before had too is
+// not made again, so that keys which were fetched stay in use; a file of keys is
+// read again.
+func (v *verifiers) turn(present []verifier) { v.former, v.made = present, nil }
+
 func (v *verifiers) add(c *config.JWT) (*jwtauth.Authenticator, error) {
+	for _, f := range v.former {
+		if c.JWKSFile == "" && reflect.DeepEqual(f.of, *c) {
+			v.made = append(v.made, f)
+			return f.auth, nil
+		}
+	}
 	if v.metrics == nil {
 		v.metrics = jwtauth.NewMetrics(v.reg)
 	}
-	return jwtauth.New(jwtauth.Options{
+	auth, err := jwtauth.New(jwtauth.Options{
 		JWKSURL: c.JWKSURL, JWKSFile: c.JWKSFile, PublicKey: c.PublicKey, Secret: c.Secret,
 		Algorithms: c.Algorithms, Issuer: c.Issuer, Audience: c.Audience,
 		UserClaim: c.UserClaim, AppClaim: c.AppClaim, ScopeClaim: c.ScopeClaim, MaxAge: c.MaxAge,
 		Names: v.names, Metrics: v.metrics, Logger: v.log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	v.made = append(v.made, verifier{*c, auth})
+	return auth, nil
 }
 
 // hashed converts what the configuration says of tokens.

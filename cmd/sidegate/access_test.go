@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
@@ -157,7 +156,7 @@ func TestNobodyIsNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := newAccess(cfg, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	a, err := newAccess(cfg, &verifiers{log: slog.New(slog.DiscardHandler)})
 	if err != nil || a.check != nil || a.api != nil || a.ops != nil || a.signed != nil {
 		t.Errorf("%+v, %v", a, err)
 	}

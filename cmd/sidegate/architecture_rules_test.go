@@ -43,9 +43,12 @@ var floors = map[string][]string{
 	"sync/postgres/pgtest":  {"sync/postgres", "sync/postgres/localpg"},
 	// 4: knows all names, wires everything.
 	"cmd/sidegate":          {"*"},
-	"cmd/sidegate/config":   {"filter"},
+	"cmd/sidegate/config":   {"filter", "cmd/sidegate/tlsfiles"},
+	"cmd/sidegate/tlsfiles": {},
+	"cmd/sidegate/systemd":  {},
 	"cmd/sidegate/headroom": {},
 	"cmd/sidegate/tracing":  {"metrics/border"},
+	"deploy/image":          {"bench/load", "sync/postgres/localpg"}, // starts the program from outside
 	"bench":                 {"*"},
 	"bench/history":         {},
 	"docs/tutorial/chat":    {}, // a client, which knows us over HTTP alone

@@ -41,6 +41,8 @@ type decision struct {
 	Reason   string `json:"reason"`
 	StaleMS  int64  `json:"stale_ms"`
 	Degraded bool   `json:"degraded"`
+	// Would is what the answer would be if the app enforced its policy.
+	Would *decision `json:"would"`
 }
 
 // Run asks for one decision.
@@ -66,7 +68,12 @@ func (c *checkCmd) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		p.say("%s", body)
 	} else {
-		p.say("%s", d.sentence(d.because(printable(c.Sender), printable(c.Recipient))))
+		ruled, begin := &d, ""
+		if d.Would != nil {
+			ruled, begin = d.Would, dryRun
+			ruled.StaleMS = d.StaleMS
+		}
+		p.say("%s%s", begin, ruled.sentence(ruled.because(printable(c.Sender), printable(c.Recipient))))
 	}
 	return c.exit(d.Deliver)
 }
@@ -90,11 +97,16 @@ func (c *checkCmd) exit(deliver bool) error {
 	return nil
 }
 
+// dryRun begins a sentence about a decision that is not obeyed.
+const dryRun = "Delivered, as the app does not enforce its policy. It would be: "
+
 // sentence says what becomes of the message and why. The ids come in printable,
 // so that nothing in them reaches the terminal unquoted.
 func (d *decision) sentence(why string) string {
 	var verdict string
 	switch {
+	case d.Reason == "unknown" && d.Action == "": // of a dry run: elsewhere it is an error
+		verdict = "No decision"
 	case d.Deliver && d.Notify:
 		verdict = "Delivered"
 	case d.Deliver:

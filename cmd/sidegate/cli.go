@@ -29,6 +29,8 @@ type grammar struct {
 	Import  importCmd  `cmd:"" help:"Put the lines of a file on the lists of an app."`
 	Export  exportCmd  `cmd:"" help:"Write all lists of an app to a file."`
 
+	Replay replayCmd `cmd:"" help:"Ask recorded questions again and tell where the answers differ."`
+
 	Status      statusCmd      `cmd:"" help:"Show the state of a running sidegate: feed, memory, listeners."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a probe of a running sidegate; for containers without curl."`
 	Migrate     migrateCmd     `cmd:"" help:"Make, remove or compare the schema in the database."`
@@ -51,7 +53,7 @@ type devCmd struct {
 
 const description = `A sidecar that decides whether a chat message may be delivered.
 
-Exit codes: 0 done, or allowed · 1 withheld (check --exit-code) · 2 wrong usage, configuration or credential · 3 no server reached, or not ready · 4 the store or a migration failed.`
+Exit codes: 0 done, or allowed · 1 withheld (check --exit-code), or different (replay --exit-code) · 2 wrong usage, configuration or credential · 3 no server reached, or not ready · 4 the store or a migration failed.`
 
 // program is what a command sees of the world. Nothing in this package reads the
 // environment, the clock or the streams of the process elsewhere, so a test runs
@@ -61,6 +63,24 @@ type program struct {
 	stdout, stderr io.Writer
 	environ        []string // as os.Environ returns it
 	now            func() time.Time
+	// hangup begins to catch SIGHUP, until stop; nil = it is not caught.
+	hangup func() (signals <-chan os.Signal, stop func())
+}
+
+// hangups are the signals that ask a server to read its configuration again. A
+// command that does not ask for them ends with its terminal, as ever.
+func (p *program) hangups() (signals <-chan os.Signal, stop func()) {
+	if p.hangup == nil {
+		return nil, func() {}
+	}
+	return p.hangup()
+}
+
+// catchHangup catches SIGHUP. Several that come during a reload are one.
+func catchHangup() (signals <-chan os.Signal, stop func()) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	return caught, func() { signal.Stop(caught) }
 }
 
 // getenv returns the value of a variable, "" if it is not set.
@@ -85,7 +105,7 @@ func execute(args []string) int {
 	// The first signal asks for an orderly end. From then on signals have
 	// their default again, so that a second one ends a process that hangs.
 	context.AfterFunc(ctx, stop)
-	return run(ctx, args, &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), now: time.Now})
+	return run(ctx, args, &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), now: time.Now, hangup: catchHangup})
 }
 
 // run parses a command line, carries it out until it is done or ctx ends, and

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/sidegate/sidegate/cmd/sidegate/tlsfiles"
 )
 
 // maxAnswer bounds what is read of an answer. The largest one is a page of a
@@ -28,9 +30,16 @@ type client struct {
 	http  *http.Client
 }
 
+// dialing says how a client shows and protects itself.
+type dialing struct {
+	token   string
+	timeout time.Duration
+	tls     tlsfiles.Client
+}
+
 // newClient makes a client of an address: http(s)://host:port, or
 // unix:///path of a socket.
-func newClient(address, token string, timeout time.Duration) (*client, error) {
+func newClient(address string, how dialing) (*client, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%q is not a URL; write http://host:port or unix:///path", address)}
@@ -38,9 +47,13 @@ func newClient(address, token string, timeout time.Duration) (*client, error) {
 	// No proxy: the server stands beside us, and a token must not go anywhere
 	// else because of a variable that was meant for a browser.
 	transport := &http.Transport{DisableKeepAlives: true}
-	c := &client{shown: address, base: strings.TrimSuffix(address, "/"), token: token}
+	c := &client{shown: address, base: strings.TrimSuffix(address, "/"), token: how.token}
 	switch {
-	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+	case u.Scheme == "http" && u.Host != "":
+	case u.Scheme == "https" && u.Host != "":
+		if transport.TLSClientConfig, err = how.tls.Config(); err != nil {
+			return nil, usageError{err}
+		}
 	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
 		c.base = "http://sidegate"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -52,7 +65,7 @@ func newClient(address, token string, timeout time.Duration) (*client, error) {
 	}
 	// A redirect is no answer of ours; following it would carry the token away.
 	c.http = &http.Client{
-		Transport: transport, Timeout: timeout,
+		Transport: transport, Timeout: how.timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/cmd/sidegate/tlsfiles"
 )
 
 // clientFlags are those of every command that asks a running sidegate. The
@@ -15,6 +16,10 @@ type clientFlags struct {
 	fileFlag
 	Token   string        `placeholder:"TOKEN" help:"Bearer token; SIDEGATE_TOKEN keeps it out of the list of processes."`
 	Timeout time.Duration `default:"5s" placeholder:"TIME" help:"How long to wait for the answer (default 5s)."`
+
+	CAFile   string `name:"ca-file" placeholder:"FILE" help:"Authorities of a server that speaks https, in PEM, besides those of the system (SIDEGATE_CA_FILE)."`
+	CertFile string `placeholder:"FILE" help:"Certificate to show to a server that asks for one, in PEM (SIDEGATE_CERT_FILE)."`
+	KeyFile  string `placeholder:"FILE" help:"Its private key, in PEM (SIDEGATE_KEY_FILE)."`
 }
 
 // checkFlags find the check listener.
@@ -37,17 +42,17 @@ type opsFlags struct {
 
 // client makes a client of the check listener.
 func (f *checkFlags) client(p *program) (*client, error) {
-	return f.connect(p, door{"check", f.CheckURL, envCheckURL, func(c *config.Config) []config.Address { return c.Check.Listen }})
+	return f.connect(p, door{"check", f.CheckURL, envCheckURL, func(c *config.Config) ([]config.Address, *config.TLS) { return c.Check.Listen, c.Check.TLS }})
 }
 
 // client makes a client of the api listener.
 func (f *apiFlags) client(p *program) (*client, error) {
-	return f.connect(p, door{"api", f.APIURL, envAPIURL, func(c *config.Config) []config.Address { return c.API.Listen }})
+	return f.connect(p, door{"api", f.APIURL, envAPIURL, func(c *config.Config) ([]config.Address, *config.TLS) { return c.API.Listen, c.API.TLS }})
 }
 
 // client makes a client of the ops listener.
 func (f *opsFlags) client(p *program) (*client, error) {
-	return f.connect(p, door{"ops", f.OpsURL, envOpsURL, func(c *config.Config) []config.Address { return c.Ops.Listen }})
+	return f.connect(p, door{"ops", f.OpsURL, envOpsURL, func(c *config.Config) ([]config.Address, *config.TLS) { return c.Ops.Listen, c.Ops.TLS }})
 }
 
 // door says where the address of a listener may stand: flag, variable,
@@ -56,36 +61,43 @@ type door struct {
 	name   string
 	flag   string
 	env    string
-	listen func(*config.Config) []config.Address
+	listen func(*config.Config) ([]config.Address, *config.TLS)
 }
 
 // connect makes a client; nothing is sent. The configuration is read only if
 // no URL is given, so that a client needs no file at all.
 func (f *clientFlags) connect(p *program, d door) (*client, error) {
-	token := f.Token
-	if token == "" {
-		token = p.getenv(envToken)
-	}
-	address := d.flag
+	how := dialing{token: p.flagOr(f.Token, envToken), timeout: f.Timeout, tls: tlsfiles.Client{
+		CA: p.flagOr(f.CAFile, envCAFile), Cert: p.flagOr(f.CertFile, envCertFile), Key: p.flagOr(f.KeyFile, envKeyFile),
+	}}
+	address := p.flagOr(d.flag, d.env)
 	if address == "" {
-		address = p.getenv(d.env)
-	}
-	if address == "" {
-		c, err := loadConfig(f.source(p, nil)) // opens no secret: this is a client
+		c, err := loadConfig(f.source(p, nil))
 		if err != nil {
 			return nil, err
 		}
 		if address, err = dialable(d, c); err != nil {
 			return nil, err
 		}
+		if _, secret := d.listen(c); secret != nil {
+			how.tls.Own = secret.CertFile
+		}
 	}
-	return newClient(address, token, f.Timeout)
+	return newClient(address, how)
+}
+
+// flagOr returns a flag, or the variable of a flag that was not given.
+func (p *program) flagOr(flag, env string) string {
+	if flag != "" {
+		return flag
+	}
+	return p.getenv(env)
 }
 
 // dialable turns the first address that a listener is bound to into one that
 // can be called: a listener on every interface is called on loopback.
 func dialable(d door, c *config.Config) (string, error) {
-	listen := d.listen(c)
+	listen, secret := d.listen(c)
 	if len(listen) == 0 {
 		return "", usageError{fmt.Errorf("%s.listen is empty, so this sidegate has no %s listener; give --%s-url", d.name, d.name, d.name)}
 	}
@@ -106,5 +118,9 @@ func dialable(d door, c *config.Config) (string, error) {
 	case host == "::":
 		host = "::1"
 	}
-	return "http://" + net.JoinHostPort(host, port), nil
+	scheme := "http://"
+	if secret != nil {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port), nil
 }

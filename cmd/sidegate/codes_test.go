@@ -27,6 +27,7 @@ type scene struct {
 
 const codesFile = `
 api: {tokens: [root, {name: acme, token: acme, apps: [acme]}]%s}
+ops: {tokens: [{name: staff, token: staff, scopes: [staff]}]}
 apps: {acme: {}, tiny: {limit: 1}}
 `
 
@@ -68,6 +69,10 @@ var provocations = map[border.Code]func(s *scene) answer{
 	"import_refused": func(s *scene) answer {
 		return s.whole.ask("POST", border.DoorAPI, "/v1/apps/acme/import?atomic=1", `{"owner":"a","target":"a"}`,
 			"Authorization", "Bearer root", "Content-Type", "application/x-ndjson")
+	},
+	"invalid_configuration": func(s *scene) answer {
+		s.dark.configure("apps: {acme: {limt: 1}}")
+		return s.dark.ask("POST", border.DoorOps, "/v1/reload", "", "Authorization", "Bearer staff")
 	},
 	"request_timeout": func(s *scene) answer {
 		url := s.listener(faulty{}, server.Options{ReadTimeout: 50 * time.Millisecond})

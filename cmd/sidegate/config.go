@@ -115,13 +115,7 @@ func (c *configValidateCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := cfg.CheckServe(); err != nil {
-		return usageError{err}
-	}
-	if err := postgres.CheckURL(cfg.Postgres.URL); err != nil {
-		return usageError{err}
-	}
-	if _, err := newAccess(cfg, nil, slog.New(slog.DiscardHandler)); err != nil {
+	if err := checkServe(cfg); err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings {
@@ -132,4 +126,17 @@ func (c *configValidateCmd) Run(p *program) error {
 	}
 	p.say("The configuration is valid.")
 	return nil
+}
+
+// checkServe returns nil if serve would start with a configuration, as far as that
+// can be told without connecting to anything.
+func checkServe(cfg *config.Config) error {
+	if err := cfg.CheckServe(); err != nil {
+		return usageError{err}
+	}
+	if err := postgres.CheckURL(cfg.Postgres.URL); err != nil {
+		return usageError{fmt.Errorf("%s: %w", cfg.Place("postgres", "url"), err)}
+	}
+	_, err := newAccess(cfg, &verifiers{log: slog.New(slog.DiscardHandler)})
+	return err
 }

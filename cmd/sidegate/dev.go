@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 	if err := cfg.CheckListeners(); err != nil {
 		return usageError{err}
 	}
-	log := newLogger(cfg.Log, p.stderr)
+	log, level := newLogger(cfg.Log, p.stderr)
 	var private *privateDatabase
 	if cfg.Postgres.URL == "" {
 		if private, err = startPrivate(ctx, p, c.DataDir); err != nil {
@@ -40,15 +41,22 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 	if err := postgres.Up(ctx, cfg.Postgres.URL); err != nil {
 		return unlessStopped(ctx, storeError{err})
 	}
-	token := rand.Text()
-	cfg.Ops.Tokens = append(cfg.Ops.Tokens, config.Token{
-		Name: "dev", SHA256: sha256.Sum256([]byte(token)), Scopes: []config.Scope{config.ScopeStaff},
-	})
+	token, database := rand.Text(), cfg.Postgres.URL
+	complete := func(cfg *config.Config) { // with what no file says
+		cfg.Postgres.URL = database
+		cfg.Ops.Tokens = append(slices.Clone(cfg.Ops.Tokens), config.Token{
+			Name: "dev", SHA256: sha256.Sum256([]byte(token)), Scopes: []config.Scope{config.ScopeStaff},
+		})
+	}
+	complete(cfg)
 	s, err := buildSidegate(ctx, cfg, log, p.doors(allLocal(cfg.API.Listen)))
 	if err != nil {
 		return err
 	}
 	s.store.own = private != nil
+	// No signal: SIGHUP is what a terminal that is closed sends, and dev ends with it.
+	s.reloads.read, s.reloads.level = func() (*config.Config, error) { return c.load(p) }, level
+	s.reloads.check, s.reloads.complete = (*config.Config).CheckListeners, complete
 	if err := s.beginDev(ctx); err != nil {
 		s.store.Close()
 		return unlessStopped(ctx, err)

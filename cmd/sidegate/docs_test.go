@@ -79,3 +79,22 @@ func TestDocumentedCommandsExist(t *testing.T) {
 		t.Errorf("only %d commands were found", found)
 	}
 }
+
+// TestEveryPageIsListed: whoever begins at the table of contents finds every page.
+func TestEveryPageIsListed(t *testing.T) {
+	pages := documents(t)
+	listed := map[string]bool{}
+	for page, text := range pages {
+		if filepath.Base(page) != "README.md" {
+			continue
+		}
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			listed[filepath.Join(filepath.Dir(page), match[1])] = true
+		}
+	}
+	for page := range pages {
+		if strings.HasPrefix(page, "docs/") && !listed[page] && page != "docs/README.md" {
+			t.Errorf("no README leads to %s", page)
+		}
+	}
+}

@@ -17,7 +17,7 @@ import (
 
 // explainer answers GET /v1/explain: why a message is, or was, delivered or not.
 type explainer struct {
-	filter *filter.Filter
+	filter func() *filter.Filter // the one in force
 	log    *slog.Logger
 	now    func() time.Time
 }
@@ -37,7 +37,7 @@ func (x *explainer) read(r *http.Request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), explainTimeout)
 	defer cancel()
-	explained, err := x.filter.Explain(ctx, check, at)
+	explained, err := x.filter().Explain(ctx, check, at)
 	if err != nil {
 		if p, ok := errors.AsType[border.Problem](problemOf(err)); ok && p.Status() >= http.StatusInternalServerError {
 			x.log.WarnContext(ctx, "the past could not be read", "error", err)

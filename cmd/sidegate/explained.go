@@ -50,8 +50,12 @@ func (x *explanation) show(p *program) {
 	}
 	p.say("")
 	policy := x.Policy
-	p.say("In %s rooms of app %s: mode %s, on_block %s, on_unknown %s.", printable(x.RoomType), printable(x.App),
-		printable(policy.Mode), printable(policy.OnBlock), printable(policy.OnUnknown))
+	enforced := "."
+	if policy.Enforce != nil && !*policy.Enforce {
+		enforced = "; not enforced, a dry run."
+	}
+	p.say("In %s rooms of app %s: mode %s, on_block %s, on_unknown %s%s", printable(x.RoomType), printable(x.App),
+		printable(policy.Mode), printable(policy.OnBlock), printable(policy.OnUnknown), enforced)
 }
 
 // sentence says what becomes, or would have become, of the message, and why.
@@ -60,15 +64,26 @@ func (x *explanation) sentence() string {
 	if x.At != nil {
 		text = "At " + shownTime(x.At) + ", under today's policy: "
 	}
-	sender, recipient := printable(x.Sender), printable(x.Recipient)
-	if x.Decision.Deliver == nil {
-		return text + "No decision: a list that is needed is not known (" + spaced(x.Decision.Cause) + ")."
+	result := x.ruled()
+	if x.Decision.Would != nil {
+		text += dryRun
+	}
+	if result.Deliver == nil {
+		return text + "No decision: a list that is needed is not known (" + spaced(result.Cause) + ")."
 	}
 	d := decision{
-		Deliver: *x.Decision.Deliver, Notify: x.Decision.Notify != nil && *x.Decision.Notify, Action: x.Decision.Action,
-		Reason: x.Decision.Reason, StaleMS: x.Decision.StaleMS, Degraded: x.Decision.Degraded,
+		Deliver: *result.Deliver, Notify: result.Notify != nil && *result.Notify, Action: result.Action,
+		Reason: result.Reason, StaleMS: x.Decision.StaleMS, Degraded: result.Degraded,
 	}
-	return text + d.sentence(d.because(sender, recipient)+x.evidence())
+	return text + d.sentence(d.because(printable(x.Sender), printable(x.Recipient))+x.evidence())
+}
+
+// ruled is what the rules came to, obeyed or not.
+func (x *explanation) ruled() *explainedResult {
+	if x.Decision.Would != nil {
+		return x.Decision.Would
+	}
+	return &x.Decision
 }
 
 // evidence is what the row says that the decision rests on.
@@ -78,7 +93,7 @@ func (x *explanation) evidence() string {
 			"banned_in_room":           l.Kind == "room",
 			"recipient_blocked_sender": l.Kind == "block" && l.Owner == x.Recipient,
 			"sender_blocked_recipient": l.Kind == "block" && l.Owner == x.Sender,
-		}[x.Decision.Reason]
+		}[x.ruled().Reason]
 		if !decided || l.Row == nil {
 			continue
 		}

@@ -29,6 +29,8 @@ type explainedResult struct {
 	StaleMS  int64  `json:"stale_ms,omitempty"`
 	Degraded bool   `json:"degraded,omitempty"`
 	Cause    string `json:"cause,omitempty"`
+	// Would is what an app with enforce: false would have answered.
+	Would *explainedResult `json:"would,omitempty"`
 }
 
 // explainedPolicy is what the app has set for rooms of the type.
@@ -37,6 +39,8 @@ type explainedPolicy struct {
 	OnBlock   string `json:"on_block"`
 	OnUnknown string `json:"on_unknown"`
 	Allowlist bool   `json:"allowlist"`
+	// Enforce is nil in the answer of a server that cannot but enforce.
+	Enforce *bool `json:"enforce"`
 }
 
 type explainedRule struct {
@@ -76,6 +80,7 @@ func explanationOf(check *filter.Check, x *filter.Explanation) *explanation {
 		RoomType: check.RoomType.String(), At: timeOrNull(x.At), Decision: explainedDecision(&x.Decision),
 		Policy: explainedPolicy{
 			Mode: x.Mode.String(), OnBlock: x.OnBlock.String(), OnUnknown: x.OnUnknown.String(), Allowlist: x.Allowlist,
+			Enforce: &x.Enforced,
 		},
 		Rules: make([]explainedRule, len(x.Rules)), Lists: make([]explainedList, len(x.Lists)),
 	}
@@ -98,6 +103,11 @@ func explainedDecision(d *filter.Decision) explainedResult {
 	}
 	if !d.Unknown() {
 		out.Deliver, out.Notify, out.Action = &d.Deliver, &d.Notify, d.Action.String()
+	}
+	if w, differs := d.Would(); differs {
+		w.Stale = 0 // the age of both, and said
+		would := explainedDecision(&w)
+		out.Would, out.Cause = &would, ""
 	}
 	return out
 }

@@ -14,9 +14,12 @@ const (
 	envCheckURL = config.EnvPrefix + "CHECK_URL"
 	envAPIURL   = config.EnvPrefix + "API_URL"
 	envOpsURL   = config.EnvPrefix + "OPS_URL"
+	envCAFile   = config.EnvPrefix + "CA_FILE"
+	envCertFile = config.EnvPrefix + "CERT_FILE"
+	envKeyFile  = config.EnvPrefix + "KEY_FILE"
 )
 
-var programVariables = []string{envConfig, envToken, envCheckURL, envAPIURL, envOpsURL}
+var programVariables = []string{envConfig, envToken, envCheckURL, envAPIURL, envOpsURL, envCAFile, envCertFile, envKeyFile}
 
 // programVariable says what each of them is.
 var programVariable = map[string]string{
@@ -25,6 +28,9 @@ var programVariable = map[string]string{
 	envCheckURL: "check listener that a client asks",
 	envAPIURL:   "api listener that a client asks",
 	envOpsURL:   "ops listener that a client asks",
+	envCAFile:   "authorities that a client of https believes",
+	envCertFile: "certificate that a client of https shows",
+	envKeyFile:  "private key of that certificate",
 }
 
 // fileFlag names the configuration file.

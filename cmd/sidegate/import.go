@@ -50,7 +50,7 @@ func (c *importCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	in, size, err := c.open(p)
+	in, size, err := openInput(c.File, p)
 	if err != nil {
 		return err
 	}
@@ -86,12 +86,13 @@ func (c *importCmd) checkOwner() error {
 	return nil
 }
 
-// open returns the file and, if it is known, its size.
-func (c *importCmd) open(p *program) (io.ReadCloser, int64, error) {
-	if c.File == "-" {
+// openInput opens a file, or the standard input for "-", and returns its size if it
+// is known.
+func openInput(name string, p *program) (io.ReadCloser, int64, error) {
+	if name == "-" {
 		return io.NopCloser(p.stdin), 0, nil
 	}
-	f, err := os.Open(c.File)
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, 0, usageError{err}
 	}

@@ -10,18 +10,23 @@ import (
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
-// newLogger returns the log that the configuration asks for. Levels and formats
-// were checked when it was read.
-func newLogger(c config.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
+// newLogger returns the log that the configuration asks for, and its level, which
+// may be changed. Levels and formats were checked when it was read.
+func newLogger(c config.Log, w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(levelOf(c))
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" || c.Format == "auto" && !isTerminal(w) {
+		return slog.New(traced{slog.NewJSONHandler(w, options)}), level
+	}
+	return slog.New(traced{slog.NewTextHandler(w, options)}), level
+}
+
+func levelOf(c config.Log) (level slog.Level) {
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo // the configuration lets no other name through
 	}
-	options := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" || c.Format == "auto" && !isTerminal(w) {
-		return slog.New(traced{slog.NewJSONHandler(w, options)})
-	}
-	return slog.New(traced{slog.NewTextHandler(w, options)})
+	return level
 }
 
 // traced says which trace a line belongs to, if what is done belongs to one.

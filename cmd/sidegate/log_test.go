@@ -26,7 +26,8 @@ func TestLogFormat(t *testing.T) {
 		if _, err := file.Seek(0, 0); err != nil {
 			t.Fatal(err)
 		}
-		newLogger(config.Log{Level: "info", Format: format}, file).Info("hello")
+		log, _ := newLogger(config.Log{Level: "info", Format: format}, file)
+		log.Info("hello")
 		text, err := os.ReadFile(file.Name())
 		if err != nil || bytes.HasPrefix(text, []byte("{")) != json {
 			t.Errorf("%s: %s, %v", format, text, err)
@@ -49,7 +50,7 @@ func TestLogOnATerminal(t *testing.T) {
 // TestLogSaysItsTrace: also after a logger was derived.
 func TestLogSaysItsTrace(t *testing.T) {
 	var text bytes.Buffer
-	log := newLogger(config.Log{Level: "info", Format: "json"}, &text)
+	log, _ := newLogger(config.Log{Level: "info", Format: "json"}, &text)
 	trace := border.ParseTrace([]byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
 	ctx := border.WithTrace(t.Context(), trace)
 	for _, l := range []*slog.Logger{log, log.With("a", 1), log.WithGroup("g")} {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
+	"github.com/sidegate/sidegate/cmd/sidegate/systemd"
 )
 
 // Run serves until the first signal.
@@ -14,17 +17,27 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := cfg.CheckServe(); err != nil {
-		return usageError{err}
-	}
-	log := newLogger(cfg.Log, p.stderr)
-	for _, w := range cfg.Warnings {
-		log.Warn("the configuration says something that is probably not meant", "warning", w)
-	}
-	s, err := buildSidegate(ctx, cfg, log, p.doors(cfg.Insecure && allLocal(cfg.API.Listen)))
+	sockets, err := takeSockets(p, cfg)
 	if err != nil {
 		return err
 	}
+	if err := cfg.CheckServe(); err != nil {
+		return usageError{err}
+	}
+	hangup, stop := p.hangups()
+	defer stop()
+	log, level := newLogger(cfg.Log, p.stderr)
+	for _, w := range cfg.Warnings {
+		log.Warn("the configuration says something that is probably not meant", "warning", w)
+	}
+	doors := p.doors(cfg.Insecure && allLocal(cfg.API.Listen))
+	doors.passed = sockets
+	s, err := buildSidegate(ctx, cfg, log, doors)
+	if err != nil {
+		return err
+	}
+	s.reloads.read, s.reloads.level, s.reloads.hangup = func() (*config.Config, error) { return c.load(p) }, level, hangup
+	s.manager = systemd.NewNotifier(p.getenv)
 	if err := s.begin(ctx); err != nil {
 		s.store.Close()
 		return unlessStopped(ctx, err)
@@ -32,6 +45,16 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	log.Info("sidegate serves", "version", build().Version, "listeners", s.status().Listeners)
 	defer log.Info("sidegate has stopped")
 	return s.run(ctx)
+}
+
+// warnOfShadow names the apps whose blocks have no effect. It is no mistake, but one
+// to be forgotten.
+func warnOfShadow(cfg *config.Config, log *slog.Logger) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Apps)) {
+		if cfg.Apps[name].Policy.Shadow {
+			log.Warn("an app does not enforce its policy: every message is delivered (enforce: false)", "app", name)
+		}
+	}
 }
 
 // begin looks at the database and binds the addresses. A database that is away

@@ -21,6 +21,7 @@ import (
 type served struct {
 	*sidegate
 	t       testing.TB
+	file    string // its configuration
 	client  *http.Client
 	urls    map[border.Door]string
 	printed output // the log
@@ -34,18 +35,22 @@ func serveHere(t testing.TB, database, configuration string) *served {
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Load(config.Source{File: file, Flags: map[string]string{
-		"postgres.url": database, "check.listen": "127.0.0.1:0", "api.listen": "127.0.0.1:0", "ops.listen": "127.0.0.1:0",
-	}})
+	read := func() (*config.Config, error) {
+		return config.Load(config.Source{Open: true, File: file, Flags: map[string]string{
+			"postgres.url": database, "check.listen": "127.0.0.1:0", "api.listen": "127.0.0.1:0", "ops.listen": "127.0.0.1:0",
+		}})
+	}
+	cfg, err := read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &served{t: t, client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	s := &served{t: t, file: file, client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	if s.sidegate, err = buildSidegate(ctx, cfg, slog.New(slog.NewTextHandler(&s.printed, nil)), open{}); err != nil {
 		cancel()
 		t.Fatal(err)
 	}
+	s.reloads.read = read
 	if err := s.begin(ctx); err != nil {
 		cancel()
 		s.store.Close()
@@ -65,6 +70,14 @@ func serveHere(t testing.TB, database, configuration string) *served {
 		border.DoorCheck: url(s.check.Addrs()), border.DoorAPI: url(s.api.Addrs()), border.DoorOps: url(s.ops.Addrs()),
 	}
 	return s
+}
+
+// configure replaces the configuration file; a reload reads it.
+func (s *served) configure(text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // started waits until everything that the start-up probe asks about is there.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
+	"path/filepath"
 	"slices"
 )
 
@@ -82,12 +84,30 @@ func below(path, name string) string {
 // socket cannot be asked by a kubelet.
 type healthcheckCmd struct {
 	opsFlags
-	Probe string `enum:"livez,readyz,startupz" default:"readyz" placeholder:"PROBE" help:"livez, readyz or startupz (default readyz)."`
+	Socket string `placeholder:"PATH" help:"The Unix socket of the ops listener, in place of --ops-url."`
+	Probe  string `enum:"livez,readyz,startupz" default:"readyz" placeholder:"PROBE" help:"livez, readyz or startupz (default readyz)."`
+}
+
+// Help is shown by healthcheck --help.
+func (*healthcheckCmd) Help() string {
+	return "Exits with 0 if the probe is green, and with 3 if it is not or nobody answers. " +
+		"In a container that has only a Unix socket, or certificates that a kubelet has not:\n\n" +
+		"  exec: {command: [/sidegate, healthcheck, --socket, /run/sidegate/ops.sock, --probe, readyz]}"
 }
 
 // Run asks a probe. Any failure but one of usage has the exit code of "not
 // reached", so that a script need not tell a dead server from a sick one.
 func (c *healthcheckCmd) Run(ctx context.Context, p *program) error {
+	if c.Socket != "" {
+		if c.OpsURL != "" {
+			return usageError{errors.New("--socket and --ops-url name the same thing; give one of them")}
+		}
+		path, err := filepath.Abs(c.Socket)
+		if err != nil {
+			return usageError{fmt.Errorf("--socket: %w", err)}
+		}
+		c.OpsURL = (&url.URL{Scheme: "unix", Path: path}).String()
+	}
 	ops, err := c.client(p)
 	if err != nil {
 		return err

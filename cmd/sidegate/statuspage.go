@@ -85,6 +85,15 @@ func (s *sidegate) limited() error {
 	return nil
 }
 
+// staying is green until the end has begun. The load balancer is to look elsewhere
+// before the address is gone.
+func (s *sidegate) staying() error {
+	if s.stopping.Load() {
+		return errors.New("the process is being stopped")
+	}
+	return nil
+}
+
 // usable is green while there is something to answer from. An outage of the
 // database inside the hard bound does not change that.
 func (s *sidegate) usable() error {

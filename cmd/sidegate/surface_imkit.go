@@ -9,37 +9,29 @@ import (
 	"github.com/sidegate/sidegate/filter/server/jwtauth"
 )
 
-// imkitSurface makes IMKit's API for the apps that have it; nil if none has. What
-// must run for it is added to the loops.
-func (s *sidegate) imkitSurface(core services) (server.Surface, error) {
-	opts := imkit.Options{Lists: core.lists, Rooms: core.rooms, Users: core.users, Logger: s.log}
-	if err := s.eachApp(func(name string, app config.App) error {
+// imkitSurface makes IMKit's API for the apps that have it. What must run for it is
+// added to the loops.
+func (s *sidegate) imkitSurface(v *vendor) (server.Surface, error) {
+	opts := imkit.Options{Lists: v.core.lists, Rooms: v.core.rooms, Users: v.core.users, Logger: s.log}
+	v.eachApp(func(name string, app config.App) {
 		k := app.Dialects.IMKit
-		if k == nil {
-			return nil
-		}
 		opts.Apps = append(opts.Apps, imkit.App{
-			Name: name, ClientKeys: k.ClientKeys, APIKeys: k.APIKeys, Tokens: s.imkitTokens(name, k),
+			Name: name, ClientKeys: k.ClientKeys, APIKeys: k.APIKeys, Tokens: v.imkitTokens(name, k),
 			KnownUsers: app.KnownUsers, Upsert: k.AlreadyBlocked == "upsert", Origins: k.CORSOrigins,
 		})
-		return nil
-	}); err != nil || len(opts.Apps) == 0 {
-		return nil, err
-	}
+	})
 	return imkit.New(opts)
 }
 
 // imkitTokens makes what knows the users of an app; nil if nothing does, and then
 // the app is called with API keys alone.
-func (s *sidegate) imkitTokens(app string, k *config.IMKit) imkit.Verifier {
+func (v *vendor) imkitTokens(app string, k *config.IMKit) imkit.Verifier {
 	switch {
 	case k.JWT != nil:
-		signed := s.access.clients[app]
-		s.loops = append(s.loops, signed.Run)
-		return signedClients{signed}
+		return signedClients{v.clients[app]}
 	case k.VerifyURL != "":
 		callback := imkit.NewCallback(k.VerifyURL, nil)
-		s.loops = append(s.loops, callback.Run)
+		v.loops[callback] = callback.Run
 		return callback
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -74,28 +75,44 @@ func (u *upstream) Poll(ctx context.Context, from blocksync.Position) (blocksync
 // writer. A process that only answers decisions leaves them alone.
 type limits struct {
 	store *upstream
-	apps  map[string]config.App
 	log   *slog.Logger
-	set   atomic.Bool
+	apps  atomic.Pointer[map[string]config.App]
+	again chan struct{} // of one place: there are others
+	set   atomic.Bool   // those of the start stand
 }
 
 const limitsRetry = time.Second
 
-// run sets the limits, trying again while the database is away, and returns nil
-// when they stand or ctx has ended.
+func newLimits(store *upstream, log *slog.Logger) *limits {
+	return &limits{store: store, log: log, again: make(chan struct{}, 1)}
+}
+
+// want exchanges the limits that are to stand. It does not wait until they do.
+func (l *limits) want(apps map[string]config.App) {
+	former := l.apps.Swap(&apps)
+	if former == nil || maps.EqualFunc(*former, apps, func(a, b config.App) bool { return a.Policy.Limit == b.Policy.Limit }) {
+		return
+	}
+	select {
+	case l.again <- struct{}{}:
+	default: // it is known already
+	}
+}
+
+// run sets the limits whenever there are others, trying again while the database is
+// away, until ctx ends.
 func (l *limits) run(ctx context.Context) error {
 	for {
-		err := l.try(ctx)
-		if err == nil {
+		var retry <-chan time.Time
+		if err := l.try(ctx); err == nil {
 			l.set.Store(true)
-			return nil
+		} else {
+			l.log.Debug("the limits of the apps are not set yet", "error", err)
+			retry = time.After(limitsRetry)
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		l.log.Debug("the limits of the apps are not set yet", "error", err)
 		select {
-		case <-time.After(limitsRetry):
+		case <-retry:
+		case <-l.again:
 		case <-ctx.Done():
 			return nil
 		}
@@ -106,7 +123,7 @@ func (l *limits) try(ctx context.Context) error {
 	if !l.store.fit.Load() {
 		return errors.New("the database has not been found fit yet")
 	}
-	for name, app := range l.apps {
+	for name, app := range *l.apps.Load() {
 		if err := l.store.SetLimit(ctx, name, app.Policy.Limit); err != nil {
 			return fmt.Errorf("set the limit of app %s: %w", name, err)
 		}

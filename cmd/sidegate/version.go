@@ -7,12 +7,15 @@ import (
 	"github.com/sidegate/sidegate/metrics"
 )
 
-// version is set by the linker (see the Makefile); empty = the module's.
-var version string
+// These are set by the linker (see the Makefile and deploy/Dockerfile); empty = what
+// the compiler knows.
+var version, buildRevision, buildDate string
 
 // build says which program this is, for the version command, the ops listener
 // and the metric build_info.
-func build() metrics.Build { return metrics.ReadBuild(version) }
+func build() metrics.Build {
+	return metrics.ReadBuild(metrics.Build{Version: version, Revision: buildRevision, Date: buildDate})
+}
 
 // versionCmd prints what /version of the ops listener answers.
 type versionCmd struct {
@@ -23,7 +26,7 @@ type versionCmd struct {
 func (c *versionCmd) Run(p *program) error {
 	b := build()
 	if !c.JSON {
-		p.say("sidegate %s, revision %s, built with %s", b.Version, b.Revision, b.GoVersion)
+		p.say("sidegate %s, revision %s of %s, built with %s", b.Version, b.Revision, b.Date, b.GoVersion)
 		return nil
 	}
 	text, err := json.Marshal(b)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
+	"github.com/sidegate/sidegate/cmd/sidegate/systemd"
 	"github.com/sidegate/sidegate/cmd/sidegate/tracing"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/filter/decisionlog"
@@ -33,7 +35,12 @@ type sidegate struct {
 	registry *prometheus.Registry
 	memory   headroom.Memory // what the process may use
 
-	access   access
+	counts    *filter.Metrics
+	verifiers *verifiers
+	current   atomic.Pointer[generation] // what a reload exchanges
+	staff     exchanged                  // who may enter the ops listener
+	crew      crew                       // runs what generations need to run
+
 	store    *upstream
 	cache    *cache.Cache
 	follower *blocksync.Follower
@@ -41,7 +48,12 @@ type sidegate struct {
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
 
-	loops stage // what the surfaces of vendors need besides
+	doors   open
+	reloads *reloader // nil before somebody says where to read from
+
+	keepers  keepers          // of certificates
+	manager  systemd.Notifier // who started us, if they listen
+	stopping atomic.Bool      // the end has begun
 
 	decisions *decisionlog.Log // nil if it is off
 	tracing   *tracing.Tracing // likewise
@@ -50,9 +62,10 @@ type sidegate struct {
 	ops        *metrics.Ops     // nil if off
 }
 
-// open says who may enter without a credential, and what is open besides files.
+// open says what of the doors is not the configuration's to say.
 type open struct {
-	api    bool      // native routes of an api listener that has no credential
+	api    bool      // native routes of an api listener without a credential are for everybody
+	passed passed    // sockets that stand in place of addresses
 	stdout io.Writer // of the process, for a decision log
 	otlp   bool      // the environment names a receiver of spans
 }
@@ -60,9 +73,11 @@ type open struct {
 // build makes everything in the order in which one needs the other. Nothing
 // runs and nothing is bound yet; on an error nothing is left behind.
 func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, doors open) (*sidegate, error) {
-	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build())}
+	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build()), doors: doors}
+	s.verifiers = &verifiers{reg: s.registry, log: log, names: namesOf(cfg, cfg.Log.UserIDs)}
+	s.reloads = newReloader(s)
 	var err error
-	if s.access, err = newAccess(cfg, s.registry, log); err != nil {
+	if s.keepers, err = newKeepers(cfg, s.registry, log); err != nil {
 		return nil, err
 	}
 	s.buildTracing(doors)
@@ -75,8 +90,8 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
 	s.store = &upstream{Store: store, log: log}
-	for _, step := range []func(open) error{s.buildCore, s.buildDoors} {
-		if err := step(doors); err != nil {
+	for _, step := range []func() error{s.buildCore, s.buildDoors} {
+		if err := step(); err != nil {
 			store.Close()
 			return nil, err
 		}
@@ -85,7 +100,7 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 }
 
 // buildCore makes memory and what keeps it equal to the database.
-func (s *sidegate) buildCore(open) (err error) {
+func (s *sidegate) buildCore() (err error) {
 	s.cache, err = cache.New(cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
@@ -111,78 +126,77 @@ func (s *sidegate) buildCore(open) (err error) {
 }
 
 // buildDoors makes the three listeners and what only they need.
-func (s *sidegate) buildDoors(doors open) error {
-	counts := filter.NewMetrics(s.registry)
-	decide, err := filter.New(filter.Options{
-		Cache: s.cache, Apps: s.cfg.Policies(), Metrics: counts,
-		SoftBound: s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
-		AtLeastTimeout: s.cfg.Check.AtLeastTimeout, Evidence: s.store,
-		Reached: s.follower.Reached,
-	})
+func (s *sidegate) buildDoors() error {
+	s.counts = filter.NewMetrics(s.registry)
+	g, err := s.newGeneration(s.cfg, nil)
 	if err != nil {
 		return err
 	}
-	if err := s.buildDecisionLog(doors.stdout); err != nil {
+	if err := s.buildDecisionLog(s.doors.stdout); err != nil {
 		return err
 	}
 	if len(s.cfg.Check.Listen) > 0 {
-		if s.check, err = server.NewCheck(decide, server.Options{
-			Listen: addresses(s.cfg.Check.Listen), Auth: s.access.check, Decisions: s.decisions, Logger: s.log,
+		if s.check, err = server.NewCheck(g.filter, server.Options{
+			Listen: addresses(s.cfg.Check.Listen), Bound: s.doors.passed["check"], TLS: s.keepers.of("check"),
+			Auth: g.access.check, DrainTimeout: s.cfg.Shutdown.Timeout, Decisions: s.decisions, Logger: s.log,
 		}); err != nil {
 			return err
 		}
 	}
-	if len(s.cfg.API.Listen) > 0 {
-		if err := s.buildAPI(doors, counts); err != nil {
+	if g.core != nil {
+		if err := s.buildAPI(g); err != nil {
 			return err
 		}
 	}
-	return s.buildOps(decide)
+	s.enter(g)
+	return s.buildOps()
 }
 
 // buildAPI makes the listener for block lists, native and in the vendors' forms,
 // and what keeps house in the database: whoever serves the lists does.
-func (s *sidegate) buildAPI(doors open, counts *filter.Metrics) error {
-	core, err := s.newServices(counts)
-	if err != nil {
-		return err
-	}
-	surfaces, err := s.surfaces(core)
-	if err != nil {
-		return err
-	}
-	opts := server.Options{
-		Listen: addresses(s.cfg.API.Listen), Auth: s.access.api, Open: doors.api,
-		Users: core.users, Rooms: core.rooms, Transfers: core.moves, Surfaces: surfaces,
-		Rate: server.Rate(s.cfg.API.Rate), Metrics: server.NewMetrics(s.registry), Logger: s.log,
-	}
+func (s *sidegate) buildAPI(g *generation) (err error) {
+	opts := s.apiOptions(g)
+	opts.Listen, opts.Bound, opts.TLS = addresses(s.cfg.API.Listen), s.doors.passed["api"], s.keepers.of("api")
+	opts.DrainTimeout, opts.Metrics, opts.Logger = s.cfg.Shutdown.Timeout, server.NewMetrics(s.registry), s.log
 	if s.tracing != nil {
 		opts.Tracer = s.tracing // only here: a nil pointer in the interface would not be nil
 	}
-	if s.api, err = server.NewAPI(core.lists, opts); err != nil {
+	if s.api, err = server.NewAPI(g.core.lists, opts); err != nil {
 		return err
 	}
-	s.limits = &limits{store: s.store, apps: s.cfg.Apps, log: s.log}
+	s.limits = newLimits(s.store, s.log)
 	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
 	return nil
 }
 
-func (s *sidegate) buildOps(decide *filter.Filter) error {
+// apiOptions are what a generation says about the api listener.
+func (s *sidegate) apiOptions(g *generation) server.Options {
+	return server.Options{
+		Auth: g.access.api, Open: s.doors.api, Rate: server.Rate(g.cfg.API.Rate), Surfaces: g.surfaces,
+		Users: g.core.users, Rooms: g.core.rooms, Transfers: g.core.moves,
+	}
+}
+
+func (s *sidegate) buildOps() error {
 	if len(s.cfg.Ops.Listen) == 0 {
 		return nil
 	}
 	var err error
 	s.ops, err = metrics.NewOps(metrics.OpsOptions{
-		Listen: addresses(s.cfg.Ops.Listen), Gatherer: s.registry, Build: build(), Auth: s.access.ops, Logger: s.log,
+		Listen: addresses(s.cfg.Ops.Listen), Bound: s.doors.passed["ops"], TLS: s.keepers.of("ops"),
+		DrainTimeout: min(s.cfg.Shutdown.Timeout, opsDrain),
+		Gatherer:     s.registry, Build: build(), Auth: &s.staff, Logger: s.log,
 		Started: []metrics.Probe{{Name: "sync", Check: s.synced}, {Name: "limits", Check: s.limited}},
-		Ready:   []metrics.Probe{{Name: "snapshot", Check: s.usable}},
+		Ready:   []metrics.Probe{{Name: "snapshot", Check: s.usable}, {Name: "shutdown", Check: s.staying}},
 	})
 	if err != nil {
 		return err
 	}
 	s.ops.Handle("GET /openapi.json", http.HandlerFunc(serveOpenAPI))
 	s.ops.HandleStatus(func() any { return s.status() })
-	s.ops.HandleRead("GET /v1/explain", (&explainer{filter: decide, log: s.log, now: time.Now}).read)
+	decides := func() *filter.Filter { return s.current.Load().filter }
+	s.ops.HandleRead("GET /v1/explain", (&explainer{filter: decides, log: s.log, now: time.Now}).read)
+	s.ops.HandleRead("POST /v1/reload", s.reloads.serve)
 	return nil
 }
 
@@ -225,9 +239,15 @@ func (s *sidegate) unbind() (err error) {
 	return err
 }
 
+// opsDrain is how long requests under way on the ops listener may take when
+// everything else has ended: a scrape ends in time, a profile may be lost.
+const opsDrain = time.Second
+
 // run serves until ctx ends. The order of the stages is the order of stopping:
-// no new questions, then no probes, then the writers, the feed and the memory,
-// and at last the connections.
+// first everybody is told, then no new questions are taken and those under way are
+// answered, then the writers, the feed and the memory end. Probes and metrics are
+// there until then: whoever watches sees the process go, not vanish. At last the
+// connections to the database are closed.
 func (s *sidegate) run(ctx context.Context) error {
 	defer s.store.Close()
 	var doors, ops, upkeep stage
@@ -237,14 +257,13 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.api != nil {
 		doors = append(doors, s.api.Run)
 		upkeep = append(upkeep, s.limits.run, s.sweeper.Run)
-		upkeep = append(upkeep, s.loops...)
 	}
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)
 	}
-	if s.access.signed != nil {
-		// As long as anybody may ask who somebody is.
-		upkeep = append(upkeep, s.access.signed.Run)
+	upkeep = append(upkeep, s.crew.run, s.reloads.run)
+	for _, k := range s.keepers {
+		ops = append(ops, k.Run)
 	}
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
@@ -256,11 +275,29 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.tracing != nil {
 		last = append(last, s.tracing.Run)
 	}
-	err := runStages(ctx, doors, ops, upkeep, stage{s.follower.Run}, last)
+	notice := stage{s.reportStart, func(stopped context.Context) error {
+		<-stopped.Done()
+		s.giveNotice(ctx)
+		return nil
+	}}
+	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, last, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// giveNotice says that the process is about to end: readiness goes off, and
+// requests are taken for as long as it takes others to look elsewhere. If it was no
+// signal that ended ctx but a part that failed, there is nothing to wait for.
+func (s *sidegate) giveNotice(ctx context.Context) {
+	s.stopping.Store(true)
+	s.tell(systemd.Stopping, systemd.Status("stopping"))
+	if ctx.Err() == nil {
+		return
+	}
+	s.log.Info("stopping", "delay", s.cfg.Shutdown.Delay, "timeout", s.cfg.Shutdown.Timeout)
+	time.Sleep(s.cfg.Shutdown.Delay)
 }
 
 // addresses converts what the configuration says.

@@ -111,7 +111,14 @@ func (l *Log) Reopen() {
 // Wants reports whether a decision is to be recorded: every one that is not a plain
 // delivery, and a sample of those that are. It allocates nothing.
 func (l *Log) Wants(d *filter.Decision) bool {
-	return l != nil && (!d.Deliver || !d.Notify || d.Degraded || l.opts.Sample > 0 && rand.Float64() < l.opts.Sample)
+	return l != nil && (Exception(d) || l.opts.Sample > 0 && rand.Float64() < l.opts.Sample)
+}
+
+// Exception reports whether a decision is anything but a plain delivery, or would
+// have been if its app enforced its policy.
+func Exception(d *filter.Decision) bool {
+	_, differs := d.Would()
+	return differs || !d.Deliver || !d.Notify || d.Degraded
 }
 
 // About is what a record says besides the check and its decision.

@@ -85,12 +85,12 @@ func (r *record) append(b []byte, names *border.Names) []byte {
 // nor action: none was made.
 func (r *record) appendDecision(b []byte) []byte {
 	d := &r.decision
-	if !d.Unknown() {
-		b = strconv.AppendBool(append(b, `,"deliver":`...), d.Deliver)
-		b = strconv.AppendBool(append(b, `,"notify":`...), d.Notify)
-		b = append(append(append(b, `,"action":"`...), d.Action.String()...), '"')
+	b = appendVerdict(append(b, ','), d)
+	if w, differs := d.Would(); differs {
+		b = appendVerdict(append(b, `,"would":{`...), &w)
+		b = appendIf(b, w.Degraded, `,"degraded":true`)
+		b = append(b, '}')
 	}
-	b = append(append(append(b, `,"reason":"`...), d.Reason.String()...), '"')
 	if d.Cause != filter.CauseNone {
 		b = append(append(append(b, `,"cause":"`...), d.Cause.String()...), '"')
 	}
@@ -101,6 +101,16 @@ func (r *record) appendDecision(b []byte) []byte {
 		b = strconv.AppendInt(b, (d.Stale + time.Millisecond - 1).Milliseconds(), 10)
 	}
 	return b
+}
+
+// appendVerdict appends what was decided, and by which rule.
+func appendVerdict(b []byte, d *filter.Decision) []byte {
+	if !d.Unknown() {
+		b = strconv.AppendBool(append(b, `"deliver":`...), d.Deliver)
+		b = strconv.AppendBool(append(b, `,"notify":`...), d.Notify)
+		b = append(append(append(b, `,"action":"`...), d.Action.String()...), `",`...)
+	}
+	return append(append(append(b, `"reason":"`...), d.Reason.String()...), '"')
 }
 
 func appendIf(b []byte, yes bool, text string) []byte {

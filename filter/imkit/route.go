@@ -37,6 +37,21 @@ var (
 	nowhere route
 )
 
+// Calls lists what the surface serves, each as a method and the pattern of its path:
+// what a description of it has to name.
+func Calls() (calls []string) {
+	for _, r := range []route{myList, myEntry, roomList, roomEntry} {
+		for method, h := range map[string]handler{
+			fasthttp.MethodGet: r.get, fasthttp.MethodPost: r.post, fasthttp.MethodDelete: r.delete,
+		} {
+			if h != nil {
+				calls = append(calls, method+" "+r.pattern)
+			}
+		}
+	}
+	return calls
+}
+
 // of returns what the method of a request does, nil if nothing.
 func (r *route) of(req *fasthttp.RequestCtx) handler {
 	switch string(req.Method()) {

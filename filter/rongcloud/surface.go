@@ -111,6 +111,17 @@ func New(opts Options) (*Surface, error) {
 	return s, nil
 }
 
+// Calls lists what the surface serves, each as a method and its path: what a
+// description of it has to name.
+func Calls() (calls []string) {
+	s := &Surface{calls: make(map[string]call)}
+	s.setCalls()
+	for path := range s.calls {
+		calls = append(calls, fasthttp.MethodPost+" "+path)
+	}
+	return calls
+}
+
 // owned are the folders whose paths are all ours.
 var owned = [][]byte{
 	[]byte("/user/blocklist/"), []byte("/user/blacklist/"), []byte("/user/whitelist/"), []byte("/user/whitesetting/"),

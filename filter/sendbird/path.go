@@ -60,6 +60,19 @@ func (p path) handler(s *Surface, header *fasthttp.ResponseHeader, method string
 	return nil, faultf(codeResource, "The resource does not take this method; it takes %s.", allow)
 }
 
+// Calls lists what the surface serves, each as a method and the pattern of its path:
+// what a description of it has to name.
+func Calls() (calls []string) {
+	for _, pattern := range []string{patternUser, patternTarget} {
+		for _, method := range []string{fasthttp.MethodGet, fasthttp.MethodPost, fasthttp.MethodPut, fasthttp.MethodPatch, fasthttp.MethodDelete} {
+			if _, err := (path{pattern: pattern}).handler(&Surface{}, &fasthttp.ResponseHeader{}, method); err == nil {
+				calls = append(calls, method+" "+pattern)
+			}
+		}
+	}
+	return calls
+}
+
 // decodeID decodes an id of the path. Dots alone never arrive as an id: clients and
 // proxies take them for a walk through folders, and what is left is another path.
 func decodeID(segment []byte) (string, error) {

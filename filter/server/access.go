@@ -18,18 +18,18 @@ var anyone = border.Principal{Name: "", Scopes: border.ScopeUser | border.ScopeA
 var authorization = []byte(fasthttp.HeaderAuthorization)
 
 // admit finds out who asks and whether they may ask this at all.
-func (d *door) admit(h *fasthttp.RequestHeader, r *route) (*border.Principal, error) {
-	if r.public || d.auth == nil && d.open {
+func (by *rules) admit(here border.Door, h *fasthttp.RequestHeader, r *route) (*border.Principal, error) {
+	if r.public || by.auth == nil && by.open {
 		return &anyone, nil
 	}
 	var who *border.Principal
 	var ok bool
-	if d.auth != nil {
-		who, ok = d.auth.Authenticate(h.PeekCanonical(authorization))
+	if by.auth != nil {
+		who, ok = by.auth.Authenticate(h.PeekCanonical(authorization))
 	}
 	switch {
 	case !ok:
-		return nil, border.Unauthenticated(d.name)
+		return nil, border.Unauthenticated(here)
 	case !who.HasAny(r.open):
 		return nil, border.Forbidden()
 	}

@@ -166,7 +166,7 @@ func TestActorOfAWrite(t *testing.T) {
 func TestStaffReadsAreLogged(t *testing.T) {
 	r := run(t, Options{Auth: crowd()}, func(o Options) (*Listener, error) {
 		l, err := NewAPI(calm(), o)
-		l.door.routes[0].alsoFor(border.ScopeStaff)
+		l.door.rules.Load().routes[0].alsoFor(border.ScopeStaff)
 		return l, err
 	})
 	const target = "/v1/apps/acme/users/bob/blocks"

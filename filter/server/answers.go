@@ -40,17 +40,28 @@ func index(b bool) int {
 	return 0
 }
 
+// longestDecision is room for all that a decision can say: 300 bytes are enough.
+const longestDecision = 320
+
 // writeDecision answers with a decision. It allocates nothing: the body is one
 // of answers, or, when there is more to say, is put together in the response's
 // own buffer.
 func writeDecision(resp *fasthttp.Response, d *filter.Decision) {
 	resp.Header.SetContentTypeBytes(jsonType)
-	if d.Stale == 0 && !d.Degraded {
+	if isBare(d) {
 		resp.SetBodyRaw(answerOf(d))
 		return
 	}
-	var buf [192]byte
+	var buf [longestDecision]byte
 	resp.AppendBody(appendDecision(append(buf[:0], '{'), d))
+}
+
+// isBare reports whether there is nothing to say of a decision beside itself.
+func isBare(d *filter.Decision) bool {
+	if _, differs := d.Would(); differs {
+		return false
+	}
+	return d.Stale == 0 && !d.Degraded
 }
 
 func answerOf(d *filter.Decision) []byte {
@@ -73,6 +84,10 @@ func appendDecision(b []byte, d *filter.Decision) []byte {
 	b = appendAge(b, d.Stale)
 	if d.Degraded {
 		b = append(b, `,"degraded":true`...)
+	}
+	if would, differs := d.Would(); differs {
+		would.Stale = 0 // the age of both, and said
+		b = appendOneOf(append(b, `,"would":{`...), &would)
 	}
 	return append(b, '}')
 }

@@ -6,16 +6,14 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sidegate/sidegate/filter"
-	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
 // checks answers decisions.
 type checks struct {
-	filter    *filter.Filter // the type itself, not an interface: see the package document
-	door      *door
-	decisions *decisionlog.Log // nil: it is off
-	spaces    sync.Pool        // of *space
+	filter *filter.Filter // the type itself, not an interface: see the package document
+	door   *door
+	spaces sync.Pool // of *space
 }
 
 const (

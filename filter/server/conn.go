@@ -16,7 +16,13 @@ import (
 type conn struct {
 	net.Conn
 
+	// wire is what Conn stands on: the same, or what TLS is spoken over.
+	wire net.Conn
+
 	busy atomic.Bool // a request is being read or answered
+
+	// streaming: a body without a limit is being read.
+	streaming atomic.Bool
 
 	writeTimeout time.Duration // how long the client may take to read an answer
 
@@ -58,7 +64,7 @@ const (
 // Read implements [net.Conn]. Between two requests it is quick who reads first,
 // and what it leaves is fasthttp's.
 func (c *conn) Read(p []byte) (n int, err error) {
-	if c.quick == nil || c.busy.Load() {
+	if c.quick == nil || c.busy.Load() || c.quick.rules() == nil {
 		n, err = c.Conn.Read(p)
 	} else {
 		n, err = c.quick.serve(c, p)
@@ -113,7 +119,7 @@ func (c *conn) allowWrite() error { return c.SetWriteDeadline(time.Now().Add(c.w
 
 // Close closes the connection, after hearing out a client that was answered
 // before it had finished. It is called by the goroutine that serves it; others
-// close the inner connection.
+// close the wire.
 func (c *conn) Close() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger {
 		if half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
@@ -134,6 +140,14 @@ func countsOf(nc net.Conn, f *filter.Filter) *filter.Counts {
 		c.counts = f.NewCounts()
 	}
 	return c.counts
+}
+
+// hurry ends the reading of a body without a limit, in the manner of stop and as
+// often.
+func (c *conn) hurry() {
+	if c.streaming.Load() {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // stop ends the connection if no request is under way. It is not closed but made

@@ -39,8 +39,8 @@ func nameAnswer(resp *fasthttp.Response, id decisionlog.ID) {
 // record records a decision if the log wants it. One whose id its client was told
 // is wanted in any case.
 func (c *checks) record(ctx *fasthttp.RequestCtx, check *filter.Check, d *filter.Decision, id decisionlog.ID) {
-	if c.decisions.Wants(d) || !id.IsZero() {
-		c.decisions.Record(check, d, decisionlog.About{ID: id, Trace: traceOf(&ctx.Request.Header)})
+	if c.door.decisions.Wants(d) || !id.IsZero() {
+		c.door.decisions.Record(check, d, decisionlog.About{ID: id, Trace: traceOf(&ctx.Request.Header)})
 	}
 }
 
@@ -55,14 +55,14 @@ func aboutMany(ctx *fasthttp.RequestCtx, id decisionlog.ID) decisionlog.About {
 // recordFanout records the recipients for whom there is something else to do than
 // to deliver. Deliveries are not sampled: they are not a part of the answer either.
 func (c *checks) recordFanout(ctx *fasthttp.RequestCtx, check filter.Check, s *space, id decisionlog.ID) {
-	if c.decisions == nil {
+	if c.door.decisions == nil {
 		return
 	}
 	about := aboutMany(ctx, id)
 	for i, recipient := range s.recipients {
-		if d := &s.decisions[i]; exception(d) {
+		if d := &s.decisions[i]; decisionlog.Exception(d) {
 			about.Index, check.Recipient = i, recipient
-			c.decisions.Record(&check, d, about)
+			c.door.decisions.Record(&check, d, about)
 		}
 	}
 }
@@ -70,14 +70,14 @@ func (c *checks) recordFanout(ctx *fasthttp.RequestCtx, check filter.Check, s *s
 // recordBatch records those of many checks that the log wants, and all of them if
 // the client was told the id.
 func (c *checks) recordBatch(ctx *fasthttp.RequestCtx, s *space, id decisionlog.ID) {
-	if c.decisions == nil {
+	if c.door.decisions == nil {
 		return
 	}
 	about := aboutMany(ctx, id)
 	for i := range s.checks {
-		if d := &s.decisions[i]; c.decisions.Wants(d) || !id.IsZero() {
+		if d := &s.decisions[i]; c.door.decisions.Wants(d) || !id.IsZero() {
 			about.Index = i
-			c.decisions.Record(&s.checks[i], d, about)
+			c.door.decisions.Record(&s.checks[i], d, about)
 		}
 	}
 }

@@ -11,28 +11,40 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
 // door is what the listeners have in common between a connection and a handler:
 // framing, routing, authentication, errors.
 type door struct {
-	name     border.Door
-	routes   []*route
-	surfaces []Surface
-	auth     border.Authenticator // nil: none is configured
-	open     bool                 // without auth everybody may enter, otherwise nobody
-	log      *slog.Logger
-	metrics  *Metrics // nil: requests are not counted here
-	tracer   Tracer   // nil: nobody is told of requests
-	rates    *rates   // nil: there is no limit
+	name      border.Door
+	log       *slog.Logger
+	metrics   *Metrics         // nil: requests are not counted here
+	tracer    Tracer           // nil: nobody is told of requests
+	decisions *decisionlog.Log // nil: it is off
+	rules     atomic.Pointer[rules]
 
 	// base is the context of everything done for a request. It is set before
 	// the first connection is accepted, and cancelled when draining is over.
 	base     context.Context
 	draining atomic.Bool
+	// hurrying: what reads bodies without a limit is to come to an end.
+	hurrying atomic.Bool
 
 	streamTimeout time.Duration // for each 64 kB of what has no limit
+}
+
+// rules are what a door goes by. They never change but are exchanged whole, while
+// requests are answered: each by the rules that it began with.
+type rules struct {
+	routes   []*route // their handlers know what is behind the door
+	surfaces []Surface
+	auth     border.Authenticator // nil: none is configured
+	open     bool                 // without auth everybody may enter, otherwise nobody
+	rates    *rates               // nil: there is no limit
+	filter   *filter.Filter       // nil on the api listener
 }
 
 // serve answers one request. It is the handler of fasthttp, which does not
@@ -54,41 +66,42 @@ func (d *door) serve(ctx *fasthttp.RequestCtx) {
 
 // answer returns the label of what was called.
 func (d *door) answer(ctx *fasthttp.RequestCtx, w work) string {
-	if len(d.surfaces) > 0 {
+	by := d.rules.Load()
+	if len(by.surfaces) > 0 {
 		path, _ := splitTarget(ctx.Request.Header.RequestURI())
-		if s := d.surfaceOf(path); s != nil {
+		if s := by.surfaceOf(path); s != nil {
 			label := d.serveSurface(w.base, s, ctx)
 			d.metrics.limitedBy(s, ctx.Response.StatusCode())
 			return label
 		}
 	}
-	r, err := d.call(ctx, w)
+	r, err := d.call(ctx, by, w)
 	if err != nil {
 		d.fail(w.traced(ctx), &ctx.Response, r, err)
 	}
 	return r.label()
 }
 
-func (d *door) call(ctx *fasthttp.RequestCtx, w work) (r *route, err error) {
+func (d *door) call(ctx *fasthttp.RequestCtx, by *rules, w work) (r *route, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicError(v)
 			hangUp(ctx)
 		}
 	}()
-	return d.handle(ctx, w)
+	return d.handle(ctx, by, w)
 }
 
 // panicError is what a handler failed with, and where.
 func panicError(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack()) }
 
-func (d *door) handle(ctx *fasthttp.RequestCtx, w work) (*route, error) {
+func (d *door) handle(ctx *fasthttp.RequestCtx, by *rules, w work) (*route, error) {
 	header := &ctx.Request.Header
 	target := header.RequestURI()
 	var in input
 	var path []byte
 	path, in.query = splitTarget(target)
-	r := d.match(path, &in.ids)
+	r := by.match(path, &in.ids)
 	streams := r.streamsBody(header)
 	if streams {
 		// Until a handler takes over, its body stands in the way of whatever
@@ -106,10 +119,10 @@ func (d *door) handle(ctx *fasthttp.RequestCtx, w work) (*route, error) {
 		return nil, border.NoSuchPath(d.name, string(path))
 	}
 	var err error
-	if in.who, err = d.admit(header, r); err != nil {
+	if in.who, err = by.admit(d.name, header, r); err != nil {
 		return r, err
 	}
-	in.work, in.route, in.open, in.rates = w, r, r.open, d.rates
+	in.work, in.route, in.open, in.rates = w, r, r.open, by.rates
 	m := methodOf(header)
 	if m == methodOther || r.handlers[m] == nil {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow)
@@ -127,8 +140,8 @@ func (d *door) handle(ctx *fasthttp.RequestCtx, w work) (*route, error) {
 	return r, nil
 }
 
-func (d *door) match(path []byte, found *ids) *route {
-	for _, r := range d.routes {
+func (by *rules) match(path []byte, found *ids) *route {
+	for _, r := range by.routes {
 		if r.match(path, found) {
 			return r
 		}

@@ -109,35 +109,62 @@ func (s *space) checkIDs(field string) error {
 // writeFanout lists the recipients whose decision is not a plain delivery: the
 // chat server has something else to do for them. Age is said of the answer as a
 // whole, because it is no reason to list anybody.
+//
+// What an app in shadow would have done has a list of its own. A chat server may
+// take whoever is among the exceptions for one who is not to have the message.
 func writeFanout(resp *fasthttp.Response, recipients []string, decisions []filter.Decision) {
 	resp.Header.SetContentTypeBytes(jsonType)
 	var oldest time.Duration
 	for i := range decisions {
 		oldest = max(oldest, decisions[i].Stale)
 	}
-	var buf [1 << 10]byte
+	var buf [64]byte
 	b := append(buf[:0], `{"checked":`...)
 	b = strconv.AppendInt(b, int64(len(decisions)), 10)
 	b = appendAge(b, oldest)
-	b = append(b, `,"exceptions":[`...)
-	separator := ""
+	resp.AppendBody(append(b, `,"exceptions":[`...))
+	writeExceptions(resp, recipients, decisions, false)
+	if wouldDiffer(decisions) {
+		resp.AppendBodyString(`],"would_exceptions":[`)
+		writeExceptions(resp, recipients, decisions, true)
+	}
+	resp.AppendBodyString("]}")
+}
+
+// writeExceptions writes the exceptions of what was answered, or of what would have
+// been.
+func writeExceptions(resp *fasthttp.Response, recipients []string, decisions []filter.Decision, would bool) {
+	var buf [1 << 10]byte
+	b := buf[:0]
 	for i := range decisions {
-		d := &decisions[i]
-		if !exception(d) {
+		d := decisions[i]
+		if w, differs := d.Would(); differs {
+			d = w
+			if !would {
+				continue
+			}
+		} else if would || !exception(&d) {
 			continue
 		}
-		b = append(b, separator...)
-		separator = ","
 		b = append(b, `{"index":`...)
 		b = strconv.AppendInt(b, int64(i), 10)
 		b = append(b, `,"recipient":`...)
 		b = appendString(b, recipients[i])
 		b = append(b, ',')
-		b = appendOneOf(b, d)
+		b = appendOneOf(b, &d)
 		// An id is at most 256 bytes, 512 as JSON: what is left of buf does
 		// for the next one.
 		resp.AppendBody(b)
-		b = b[:0]
+		b = append(buf[:0], ',')
 	}
-	resp.AppendBody(append(b, "]}"...))
+}
+
+// wouldDiffer reports whether an app in shadow would have answered something else.
+func wouldDiffer(decisions []filter.Decision) bool {
+	for i := range decisions {
+		if _, differs := decisions[i].Would(); differs {
+			return true
+		}
+	}
+	return false
 }

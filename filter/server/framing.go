@@ -78,7 +78,8 @@ func isJSON(contentType []byte) bool {
 // limits sets how much of a body is read, before any of it is.
 func (d *door) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	path, _ := splitTarget(h.RequestURI())
-	r := d.match(path, new(ids))
+	by := d.rules.Load()
+	r := by.match(path, new(ids))
 	switch n := h.ContentLength(); {
 	case r.streamsBody(h):
 		withoutBody(h)
@@ -90,7 +91,7 @@ func (d *door) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	case n <= 0:
 		return fasthttp.RequestConfig{}
 	}
-	if d.surfaceOf(path) != nil {
+	if by.surfaceOf(path) != nil {
 		return fasthttp.RequestConfig{MaxRequestBodySize: listLimit}
 	}
 	if r != nil {
@@ -130,14 +131,15 @@ func (d *door) unread(ctx *fasthttp.RequestCtx, err error) {
 // surfaceOfUnread finds who owns the path of a request that could not be read to
 // its end. Its header was read, or not, or read and cleared.
 func (d *door) surfaceOfUnread(ctx *fasthttp.RequestCtx) Surface {
+	by := d.rules.Load()
 	path, _ := splitTarget(ctx.Request.Header.RequestURI())
-	if s := d.surfaceOf(path); s != nil {
+	if s := by.surfaceOf(path); s != nil {
 		return s
 	}
 	if c, ok := ctx.Conn().(*conn); ok {
 		path, _ = splitTarget(c.target())
 	}
-	return d.surfaceOf(path)
+	return by.surfaceOf(path)
 }
 
 func unreadProblem(h *fasthttp.RequestHeader, err error) border.Problem {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,13 @@ const (
 type Options struct {
 	// Listen are the addresses to serve on; none means that nothing is served.
 	Listen []border.Address
+	// Bound are listeners that somebody else has bound, such as a service
+	// manager; if there are any they are served in place of Listen.
+	Bound []net.Listener
+	// TLS is spoken on addresses that are no Unix sockets; nil means that none is.
+	// It is for HTTP/1.1 alone. A client certificate that it asks for decides over
+	// the connection; who the client is, Auth says.
+	TLS *tls.Config
 	// Auth knows who may enter; nil means that no credential is configured.
 	// Then the check listener is open, and the api listener answers 401 to
 	// everyone unless Open is set. Whether an open check listener may stand
@@ -74,7 +82,8 @@ type Options struct {
 	// leaves its routes out.
 	Transfers Transfers
 	// DrainTimeout is how long requests under way may take once the context
-	// of Run has ended. Default 5 s.
+	// of Run has ended, after half of it imports are ended where they are, and
+	// shortly before its end everything else is told to. Default 5 s.
 	DrainTimeout time.Duration
 	// Concurrency is the most connections; one more is answered 503 and
 	// closed. Default 16,384.
@@ -120,7 +129,7 @@ type Listener struct {
 	opts   Options
 	door   *door
 	server *fasthttp.Server
-	filter *filter.Filter // nil on the api listener
+	filter *filter.Filter // that it began with, which counts for all; nil on the api listener
 	quick  *quick         // nil where fasthttp answers everything
 	bound  []net.Listener
 
@@ -134,40 +143,28 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 	if f == nil {
 		return nil, errors.New("server: check listener: a filter is required")
 	}
-	d := &door{name: border.DoorCheck, auth: opts.Auth, open: true}
-	d.routes = (&checks{filter: f, door: d, decisions: opts.Decisions}).routes()
+	d := &door{name: border.DoorCheck, decisions: opts.Decisions}
+	d.rules.Store(checkRules(d, f, opts.Auth))
 	l, err := newListener(d, opts)
 	if err != nil {
 		return nil, err
 	}
 	l.filter = f
-	l.quick = newQuick(f, d, &l.opts)
+	l.quick = newQuick(d, &l.opts)
 	return l, nil
 }
 
 // NewAPI makes the listener on which block lists are edited and read, and users if
 // there is a directory.
 func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
-	if lists == nil {
-		return nil, errors.New("server: api listener: block lists are required")
+	d := &door{name: border.DoorAPI, metrics: opts.Metrics, tracer: opts.Tracer}
+	by, err := apiRules(d, lists, opts)
+	if err != nil {
+		return nil, err
 	}
-	if err := checkSurfaces(opts.Surfaces); err != nil {
-		return nil, fmt.Errorf("server: api listener: %w", err)
-	}
-	d := &door{name: border.DoorAPI, auth: opts.Auth, open: opts.Open, metrics: opts.Metrics, tracer: opts.Tracer, surfaces: opts.Surfaces}
-	d.rates = newRates(opts.Rate, opts.Metrics.rateLimited(filter.APINative))
-	d.routes = (&blocks{lists: lists, door: d}).routes()
-	if opts.Rooms != nil {
-		d.routes = append(d.routes, (&rooms{direct: opts.Rooms, door: d}).routes()...)
-	}
-	if opts.Users != nil {
-		d.routes = append(d.routes, (&users{directory: opts.Users, door: d}).routes()...)
-	}
-	if opts.Transfers != nil {
-		d.routes = append(d.routes, (&transfers{all: opts.Transfers, door: d}).routes()...)
-	}
+	d.rules.Store(by)
 	if d.metrics != nil {
-		d.metrics.announce(d.routes)
+		d.metrics.announce(by.routes)
 	}
 	return newListener(d, opts)
 }
@@ -177,7 +174,6 @@ func newListener(d *door, opts Options) (*Listener, error) {
 		return nil, fmt.Errorf("server: %s listener: %w", d.name, err)
 	}
 	d.log, d.base, d.streamTimeout = opts.Logger, context.Background(), opts.StreamTimeout
-	d.routes = append(d.routes, describe())
 	l := &Listener{opts: opts, door: d, open: make(map[*conn]struct{})}
 	l.server = &fasthttp.Server{
 		Handler:        d.serve,
@@ -213,6 +209,10 @@ func (q quiet) Printf(format string, args ...any) {
 // Listen binds all addresses, or none. It comes before Run, so that a busy port
 // is an error of the start and Addrs can be told to others.
 func (l *Listener) Listen() error {
+	if len(l.opts.Bound) > 0 {
+		l.bound = l.opts.Bound
+		return nil
+	}
 	bound, err := border.ListenAll(l.opts.Listen)
 	if err != nil {
 		return fmt.Errorf("server: %s listener: %w", l.door.name, err)
@@ -235,7 +235,7 @@ func closeAll(bound []net.Listener) error {
 	return errors.Join(errs...)
 }
 
-// Addrs returns the bound addresses in the order of Options.Listen.
+// Addrs returns the bound addresses in the order of Options.Listen, or of Bound.
 func (l *Listener) Addrs() []net.Addr {
 	addrs := make([]net.Addr, len(l.bound))
 	for i, b := range l.bound {
@@ -247,7 +247,7 @@ func (l *Listener) Addrs() []net.Addr {
 // Run serves until ctx ends, then drains as the package document says and
 // returns nil; an error means that an address could not be served any longer.
 func (l *Listener) Run(ctx context.Context) error {
-	if len(l.bound) != len(l.opts.Listen) {
+	if len(l.bound) == 0 && len(l.opts.Listen) > 0 {
 		return fmt.Errorf("server: %s listener: Run before Listen", l.door.name)
 	}
 	// Requests outlive ctx: they end when they are done, or with the drain.

@@ -158,7 +158,9 @@ func TestRoutesAndDocumentAgree(t *testing.T) {
 			if !ok {
 				continue
 			}
-			if tag := operation["tags"].([]any)[0].(string); tag != string(border.DoorOps) {
+			// What operators read, and the vendors' dialects, are served by other
+			// packages; cmd/sidegate holds them to the document.
+			if tag := operation["tags"].([]any)[0].(string); tag == string(border.DoorCheck) || tag == string(border.DoorAPI) {
 				promised[method+" "+path] = tag
 			}
 		}

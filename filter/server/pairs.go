@@ -129,7 +129,7 @@ func (s *space) makeChecks(common *question) error {
 func writeBatchOfChecks(resp *fasthttp.Response, decisions []filter.Decision) {
 	resp.Header.SetContentTypeBytes(jsonType)
 	resp.AppendBodyString(`{"decisions":[`)
-	var buf [256]byte
+	var buf [longestDecision]byte
 	for i := range decisions {
 		b := buf[:0]
 		if i > 0 {

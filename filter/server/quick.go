@@ -27,10 +27,8 @@ import (
 // place where it was made before. What quick answers is what fasthttp would have
 // answered, byte for byte; TestQuickAnswersLikeFasthttp holds it to that.
 type quick struct {
-	filter    *filter.Filter
-	door      *door
-	route     *route           // for the log
-	decisions *decisionlog.Log // nil: it is off
+	door  *door
+	route *route // for the log
 
 	readTimeout, writeTimeout, idleTimeout time.Duration
 	// grain is how often deadlines are moved: what they bound may take that much
@@ -49,18 +47,23 @@ const maxGrain = time.Second
 // its longest pipeline took.
 const keptOut = 8 << 10
 
-// newQuick returns what answers the plain requests of a listener, nil if there are
-// none: where a credential is asked for, its header is fasthttp's to read.
-func newQuick(f *filter.Filter, d *door, opts *Options) *quick {
-	if d.auth != nil {
-		return nil
-	}
+// newQuick returns what answers the plain requests of a listener.
+func newQuick(d *door, opts *Options) *quick {
 	q := &quick{
-		filter: f, door: d, route: d.match([]byte(plainPath), new(ids)), decisions: opts.Decisions, begun: time.Now(),
+		door: d, route: d.rules.Load().match([]byte(plainPath), new(ids)), begun: time.Now(),
 		readTimeout: opts.ReadTimeout, writeTimeout: opts.WriteTimeout, idleTimeout: opts.IdleTimeout,
 	}
 	q.grain = min(maxGrain, q.readTimeout/8, q.writeTimeout/8, q.idleTimeout/8)
 	return q
+}
+
+// rules returns what the next requests are answered by, nil if none is plain: where
+// a credential is asked for, its header is fasthttp's to read.
+func (q *quick) rules() *rules {
+	if by := q.door.rules.Load(); by.auth == nil {
+		return by
+	}
+	return nil
 }
 
 // serve reads a connection between two requests, and answers what is plain. It
@@ -155,26 +158,29 @@ func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last
 			c.out = q.refuse(c.out, panicError(v), true)
 		}
 	}()
-	for taken < len(read) && !last {
+	// Once for all that came together, and not before it came: a connection may
+	// have waited for hours.
+	by := q.rules()
+	for by != nil && taken < len(read) && !last {
 		r := splitPlain(read[taken:])
 		if begun = r.begun; r.size == 0 {
 			break
 		}
-		check, ok := q.read(c, &r)
+		check, ok := q.read(c, by.filter, &r)
 		if !ok {
 			break
 		}
 		taken += r.size
-		check.Counts = countsOf(c, q.filter)
-		d := q.filter.CanDeliver(check)
-		if q.decisions.Wants(&d) {
-			q.decisions.Record(&check, &d, decisionlog.About{Trace: traceparent(read[taken-r.size : taken])})
+		check.Counts = countsOf(c, by.filter)
+		d := by.filter.CanDeliver(check)
+		if q.door.decisions.Wants(&d) {
+			q.door.decisions.Record(&check, &d, decisionlog.About{Trace: traceparent(read[taken-r.size : taken])})
 		}
 		last = q.door.draining.Load()
 		switch {
 		case d.Unknown():
 			c.out = q.refuse(c.out, undecided(d.Cause), last)
-		case last || d.Stale != 0 || d.Degraded:
+		case last || !isBare(&d):
 			c.out = q.rare(c.out, &d, last, now)
 		default:
 			c.out = append(append(c.out, q.dated(now)...), tailOf(&d)...)
@@ -185,7 +191,7 @@ func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last
 
 // read makes a check of a plain request; false: there is something wrong with it,
 // or something in it that quick does not do, and it has not been touched.
-func (q *quick) read(c *conn, r *plain) (check filter.Check, ok bool) {
+func (q *quick) read(c *conn, f *filter.Filter, r *plain) (check filter.Check, ok bool) {
 	var asked question
 	if r.escaped {
 		// Decoding is done in place, and fasthttp must see what came.
@@ -200,7 +206,7 @@ func (q *quick) read(c *conn, r *plain) (check filter.Check, ok bool) {
 		return check, false
 	}
 	check, err := asked.check()
-	return check, err == nil && q.filter.HasApp(check.App)
+	return check, err == nil && f.HasApp(check.App)
 }
 
 // quickArguments leaves out those that change how is answered or who is waited for.
@@ -215,9 +221,9 @@ func (q *quick) refuse(out []byte, err error, last bool) []byte {
 
 // rare answers with a decision about which there is more to say.
 func (q *quick) rare(out []byte, d *filter.Decision, last bool, now time.Duration) []byte {
-	var buf [192]byte
+	var buf [longestDecision]byte
 	body := answerOf(d)
-	if d.Stale != 0 || d.Degraded {
+	if !isBare(d) {
 		body = appendDecision(append(buf[:0], '{'), d)
 	}
 	out = append(out, q.dated(now)...)

@@ -35,6 +35,14 @@ func newRates(r Rate, refused prometheus.Counter) *rates {
 	return &rates{apps: newBuckets[string](r.PerApp), owners: newBuckets[ownerKey](r.PerOwner), refused: refused}
 }
 
+// rate is what the requests are held to.
+func (r *rates) rate() Rate {
+	if r == nil {
+		return Rate{}
+	}
+	return Rate{PerApp: r.apps.perSecond, PerOwner: r.owners.perSecond}
+}
+
 // take takes a place for a request, or refuses it. The owner comes first: who
 // asks too often about one user must not use up the rate of the whole app with
 // requests that are refused anyway.

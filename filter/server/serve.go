@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -59,7 +60,11 @@ func passes(err error) bool {
 }
 
 func (l *Listener) newConn(nc net.Conn) *conn {
-	return &conn{Conn: nc, quick: l.quick, writeTimeout: l.opts.WriteTimeout}
+	c := &conn{Conn: nc, wire: nc, quick: l.quick, writeTimeout: l.opts.WriteTimeout}
+	if l.opts.TLS != nil && nc.LocalAddr().Network() != "unix" {
+		c.Conn = tls.Server(nc, l.opts.TLS)
+	}
+	return c
 }
 
 // admit gives a connection a goroutine of its own.
@@ -72,7 +77,7 @@ func (l *Listener) admit(nc net.Conn) {
 	}
 	l.mu.Unlock()
 	if full {
-		refuse(nc)
+		l.refuse(c)
 		return
 	}
 	l.served.Add(1)
@@ -98,6 +103,9 @@ func (l *Listener) serve(c *conn) {
 			_ = c.Conn.Close()
 		}
 	}()
+	if c.Conn != c.wire && !l.shakeHands(c) {
+		return
+	}
 	// Its error is the client's doing, such as a reset, and was answered where
 	// that was possible.
 	_ = l.server.ServeConn(c)
@@ -109,8 +117,14 @@ func (l *Listener) serve(c *conn) {
 // refuseTime bounds the write of a refusal; it holds up the accept loop.
 const refuseTime = 100 * time.Millisecond
 
-// refuse answers a connection that is one too many.
-func refuse(nc net.Conn) {
+// refuse answers a connection that is one too many. Over TLS there is no answer
+// that costs less than serving it would.
+func (l *Listener) refuse(c *conn) {
+	nc := c.wire
+	if c.Conn != nc {
+		_ = nc.Close()
+		return
+	}
 	p := border.Problemf(border.CodeOverloaded, "the listener has as many connections as it may have")
 	doc := p.JSON()
 	answer := fmt.Appendf(nil, "HTTP/1.1 %d Service Unavailable\r\nContent-Type: %s\r\nContent-Length: %d\r\n"+
@@ -119,43 +133,4 @@ func refuse(nc net.Conn) {
 		_, _ = nc.Write(answer)
 	}
 	_ = nc.Close()
-}
-
-// drainTick is how often connections are looked at that were busy before.
-const drainTick = 5 * time.Millisecond
-
-// drain waits until every connection has ended. Requests under way may finish;
-// when their time is over, cancel ends what they wait for and their connections
-// are closed.
-func (l *Listener) drain(cancel context.CancelFunc) {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		l.served.Wait()
-	}()
-	tick := time.NewTicker(drainTick)
-	defer tick.Stop()
-	timeout := time.NewTimer(l.opts.DrainTimeout)
-	defer timeout.Stop()
-	for {
-		l.each((*conn).stop)
-		select {
-		case <-ended:
-			return
-		case <-tick.C:
-		case <-timeout.C:
-			cancel()
-			l.each(func(c *conn) { _ = c.Conn.Close() })
-			<-ended
-			return
-		}
-	}
-}
-
-func (l *Listener) each(do func(*conn)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.open {
-		do(c)
-	}
 }

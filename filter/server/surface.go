@@ -31,8 +31,8 @@ type Surface interface {
 }
 
 // surfaceOf returns who owns a path, nil if nobody does.
-func (d *door) surfaceOf(path []byte) Surface {
-	for _, s := range d.surfaces {
+func (by *rules) surfaceOf(path []byte) Surface {
+	for _, s := range by.surfaces {
 		if s.Owns(path) {
 			return s
 		}

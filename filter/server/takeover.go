@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -80,10 +81,15 @@ type pacedConn struct {
 	nc   net.Conn
 	from io.Reader // what has been read ahead, then nc
 	pace time.Duration
+	// hurrying ends the reading; whoever sets it ends the read that is under way.
+	hurrying *atomic.Bool
 
 	left  time.Duration // for the rest of the present paceBytes
 	bytes int           // of them that have arrived
 }
+
+// errHurried: what was left of a body is not read, because the listener ends.
+var errHurried = errors.New("the listener ends")
 
 func (p *pacedConn) Read(b []byte) (int, error) {
 	if p.left == 0 {
@@ -93,7 +99,15 @@ func (p *pacedConn) Read(b []byte) (int, error) {
 	if err := p.nc.SetReadDeadline(begun.Add(p.left)); err != nil {
 		return 0, err
 	}
+	// After the deadline, not before: one that was set to end a read would be
+	// moved by ours, and this read would wait for its client.
+	if p.hurrying.Load() {
+		return 0, errHurried
+	}
 	n, err := p.from.Read(b)
+	if n == 0 && err != nil && p.hurrying.Load() {
+		return 0, errHurried
+	}
 	p.left = max(p.left-time.Since(begun), 1)
 	if p.bytes += n; p.bytes >= paceBytes {
 		p.bytes, p.left = 0, 0
@@ -153,6 +167,8 @@ func brokenBody(err error) (p border.Problem, ok bool) {
 	switch {
 	case !errors.As(err, &broken):
 		return border.Problem{}, false
+	case errors.Is(err, errHurried):
+		return border.Problemf(border.CodeNotReady, "the process is being stopped"), true
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return border.Problemf(border.CodeRequestTimeout, "the body did not arrive in time"), true
 	}
@@ -173,14 +189,16 @@ func (d *door) takeOver(ctx *fasthttp.RequestCtx, in input, f framing, answer st
 	}
 	begun, w, r := ctx.Time(), in.work, in.route // the rest of the input ends with the handler
 	c.released = make(chan struct{})
+	c.streaming.Store(true)
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(nc net.Conn) {
 		defer close(c.released)
 		var resp fasthttp.Response
-		body := f.body(&pacedConn{nc: c, from: nc, pace: d.streamTimeout})
+		body := f.body(&pacedConn{nc: c, from: nc, pace: d.streamTimeout, hurrying: &d.hurrying})
 		if err := d.guarded(answer, &resp, body); err != nil {
 			d.fail(w.base, &resp, r, err)
 		}
+		c.streaming.Store(false)
 		resp.SetConnectionClose()
 		d.conclude(c, &resp, body.ended)
 		w.ended(r.label(), resp.StatusCode())
@@ -199,8 +217,8 @@ func (d *door) takeOver(ctx *fasthttp.RequestCtx, in input, f framing, answer st
 // reset, which destroys the answer.
 func (d *door) conclude(c *conn, resp *fasthttp.Response, ended bool) {
 	var dropping sync.WaitGroup
-	if c.linger = ended; !ended && c.SetReadDeadline(time.Now().Add(d.streamTimeout)) == nil {
-		dropping.Go(func() { _, _ = io.Copy(io.Discard, c.Conn) }) // whatever ends it
+	if c.linger = ended; !ended {
+		dropping.Go(func() { c.drop(time.Now().Add(d.streamTimeout)) })
 	}
 	if c.SetWriteDeadline(time.Now().Add(d.streamTimeout)) == nil {
 		out := bufio.NewWriter(c)
@@ -214,6 +232,17 @@ func (d *door) conclude(c *conn, resp *fasthttp.Response, ended bool) {
 	dropping.Wait()
 	// Closed here, for whoever waits for released may close the rest.
 	_ = c.Close()
+}
+
+// drop reads what a client still sends, until it ends or the time is over. A read
+// that somebody has ended before, because the body was still wanted then, is begun
+// anew.
+func (c *conn) drop(until time.Time) {
+	for time.Now().Before(until) && c.SetReadDeadline(until) == nil {
+		if _, err := io.Copy(io.Discard, c.Conn); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+	}
 }
 
 // guarded turns a panic into an error, as call does for handlers.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -180,14 +181,26 @@ func writeVisible(resp *fasthttp.Response, decisions []filter.Decision) {
 	resp.Header.SetContentTypeBytes(jsonType)
 	b := append(make([]byte, 0, len(`{"visible":[]}`)+len(decisions)*len("false,")), `{"visible":[`...)
 	for i := range decisions {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		if decisions[i].Deliver {
-			b = append(b, "true"...)
-		} else {
-			b = append(b, "false"...)
+		b = appendYesOrNo(b, i, &decisions[i])
+	}
+	if wouldDiffer(decisions) {
+		b = append(b, `],"would_visible":[`...)
+		for i := range decisions {
+			would, _ := decisions[i].Would()
+			b = appendYesOrNo(b, i, &would)
 		}
 	}
 	resp.SetBodyRaw(append(b, "]}"...))
+}
+
+// appendYesOrNo appends the i-th element of an array; null: it is not known, which
+// only a decision that is not obeyed may be.
+func appendYesOrNo(b []byte, i int, d *filter.Decision) []byte {
+	if i > 0 {
+		b = append(b, ',')
+	}
+	if d.Unknown() {
+		return append(b, "null"...)
+	}
+	return strconv.AppendBool(b, d.Deliver)
 }

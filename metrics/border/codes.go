@@ -23,6 +23,7 @@ const (
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeNotAcceptable        Code = "not_acceptable"
 	CodeImportRefused        Code = "import_refused"
+	CodeInvalidConfiguration Code = "invalid_configuration"
 	CodeRequestTimeout       Code = "request_timeout"
 	CodeLengthRequired       Code = "length_required"
 	CodeTooLarge             Code = "too_large"
@@ -84,6 +85,7 @@ var kinds = map[Code]kind{
 
 	CodeUnsupportedMediaType: {415, "The body must be of the type that the path takes", false},
 	CodeImportRefused:        {422, "Lines of an atomic import cannot be stored; nothing was stored", false},
+	CodeInvalidConfiguration: {422, "The configuration cannot be reloaded; what was in force stays in force", false},
 	CodeRateLimited:          {429, "Too many requests a second for the app or for one owner; nothing was done", true},
 	CodeHeaderTooLarge:       {431, "The header is too large", false},
 

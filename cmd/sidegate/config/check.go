@@ -43,6 +43,10 @@ func (c *Config) at(path ...string) string {
 	return dotted(full)
 }
 
+// Place names a key or a group for people, with the line or the variable that sets
+// it. The parts are those of its path.
+func (c *Config) Place(path ...string) string { return c.at(path...) }
+
 // within tells where the group of a key that is missing stands.
 func (c *Config) within(path ...string) string {
 	for i := len(path) - 1; i > 0; i-- {
@@ -66,6 +70,7 @@ func (c *Config) check() (faults []error) {
 	}
 	faults = append(faults, c.checkAddresses()...)
 	faults = append(faults, c.checkTokens()...)
+	faults = append(faults, c.checkTLS()...)
 	if c.API.JWT != nil {
 		faults = append(faults, c.API.JWT.check(c.at("api", "jwt"))...)
 		c.warnAudience()
@@ -79,14 +84,15 @@ type listener struct {
 	name   string
 	listen []Address
 	tokens []Token
+	tls    *TLS // nil = plain
 }
 
 // listeners returns the three in the order in which they are documented.
 func (c *Config) listeners() []listener {
 	return []listener{
-		{"check", c.Check.Listen, c.Check.Tokens},
-		{"api", c.API.Listen, c.API.Tokens},
-		{"ops", c.Ops.Listen, c.Ops.Tokens},
+		{"check", c.Check.Listen, c.Check.Tokens, c.Check.TLS},
+		{"api", c.API.Listen, c.API.Tokens, c.API.TLS},
+		{"ops", c.Ops.Listen, c.Ops.Tokens, c.Ops.TLS},
 	}
 }
 
@@ -101,6 +107,28 @@ func (c *Config) checkAddresses() (faults []error) {
 				faults = append(faults, fmt.Errorf("%s: %s listens on %s already", c.at(l.name, "listen"), other, a))
 			}
 			taken[key] = l.name
+		}
+	}
+	return faults
+}
+
+// checkTLS refuses half a certificate.
+func (c *Config) checkTLS() (faults []error) {
+	for _, l := range c.listeners() {
+		if l.tls == nil {
+			continue
+		}
+		set := c.at(l.name, "tls") // with its place, if one of the keys was given
+		for _, key := range []string{"min_version", "client_ca_file", "key_file", "cert_file"} {
+			if origin, ok := c.origin[strings.Join([]string{l.name, "tls", key}, sep)]; ok {
+				set = origin.name
+			}
+		}
+		for _, file := range []struct{ key, path string }{{"cert_file", l.tls.CertFile}, {"key_file", l.tls.KeyFile}} {
+			if file.path == "" {
+				faults = append(faults, fmt.Errorf("%s: %s.tls.%s is missing; a certificate and its key belong together",
+					set, l.name, file.key))
+			}
 		}
 	}
 	return faults

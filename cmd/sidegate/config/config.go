@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"github.com/sidegate/sidegate/cmd/sidegate/tlsfiles"
 	"github.com/sidegate/sidegate/filter"
 )
 
@@ -26,7 +27,8 @@ type Config struct {
 	Tracing     Tracing     `koanf:"tracing"`
 	// Apps are the tenants by name. The one called "default" is always
 	// there: a request that names no app means it.
-	Apps map[string]App `koanf:"apps"`
+	Apps     map[string]App `koanf:"apps"`
+	Shutdown Shutdown       `koanf:",squash"`
 
 	// Warnings are sentences about settings that are allowed and probably
 	// not meant. They hold no secret.
@@ -51,6 +53,7 @@ type Config struct {
 type Check struct {
 	Listen []Address `koanf:"listen"`
 	Tokens []Token   `koanf:"tokens"`
+	TLS    *TLS      `koanf:"tls"` // nil = its TCP addresses speak plain HTTP
 	// AtLeastTimeout bounds how long a check may wait for a write that it
 	// must know of. Above zero.
 	AtLeastTimeout time.Duration `koanf:"at_least_timeout"`
@@ -62,6 +65,7 @@ type API struct {
 	Listen []Address `koanf:"listen"`
 	Tokens []Token   `koanf:"tokens"`
 	JWT    *JWT      `koanf:"jwt"` // nil = none is accepted
+	TLS    *TLS      `koanf:"tls"` // nil = its TCP addresses speak plain HTTP
 	Rate   Rate      `koanf:"rate"`
 }
 
@@ -70,6 +74,34 @@ type API struct {
 type Ops struct {
 	Listen []Address `koanf:"listen"`
 	Tokens []Token   `koanf:"tokens"`
+	TLS    *TLS      `koanf:"tls"` // nil = its TCP addresses speak plain HTTP
+}
+
+// TLS names the files of a listener's certificate. A Unix socket never speaks TLS:
+// its mode says who may connect, and nothing of it leaves the machine.
+type TLS struct {
+	CertFile string `koanf:"cert_file"`
+	KeyFile  string `koanf:"key_file"`
+	// ClientCAFile makes every client show a certificate; "" = none is asked for.
+	ClientCAFile string `koanf:"client_ca_file"`
+	MinVersion   string `koanf:"min_version"` // 1.2 or 1.3
+}
+
+// Files returns the names in the form in which they are read.
+func (t *TLS) Files() tlsfiles.Files {
+	return tlsfiles.Files{Cert: t.CertFile, Key: t.KeyFile, ClientCA: t.ClientCAFile, MinVersion: t.MinVersion}
+}
+
+// Mutual reports whether every client has to show a certificate.
+func (t *TLS) Mutual() bool { return t != nil && t.ClientCAFile != "" }
+
+// Shutdown says how the program ends. It is over Delay + Timeout after the signal
+// at the latest, and a moment for the ops listener.
+type Shutdown struct {
+	// Delay is how long requests are taken as before, while readiness is off.
+	Delay time.Duration `koanf:"shutdown_delay"`
+	// Timeout is how long requests under way may take after that. Above zero.
+	Timeout time.Duration `koanf:"shutdown_timeout"`
 }
 
 // Rate limits the requests a second on native routes of the api listener; 0 = no

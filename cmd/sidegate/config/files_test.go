@@ -29,7 +29,7 @@ func rewrite(t *testing.T, path, text string) {
 // TestEverySecretFile: whatever secret stands in a file of its own is that of the
 // key, its line end apart, and both at once are refused.
 func TestEverySecretFile(t *testing.T) {
-	cases := slices.Concat(keyCases, dialectCases)
+	cases := slices.Concat(keyCases, tlsCases, dialectCases)
 	seen := 0
 	for _, k := range Keys() {
 		if k.fills == nil {

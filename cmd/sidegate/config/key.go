@@ -51,7 +51,7 @@ const EnvPrefix = "SIDEGATE_"
 // Keys returns every key in the order of the reference. The result is shared
 // and must not be changed.
 var Keys = sync.OnceValue(func() []*Key {
-	keys := withFiles(slices.Concat(listenerKeys(), storeKeys(), observeKeys(), appKeys()))
+	keys := withFiles(slices.Concat(listenerKeys(), shutdownKeys(), storeKeys(), observeKeys(), appKeys()))
 	for _, k := range keys {
 		k.Hot = slices.ContainsFunc(hotKeys, func(hot string) bool {
 			return k.Path == hot || strings.HasPrefix(k.Path, hot+".")
@@ -85,7 +85,7 @@ var hotKeys = []string{
 // optionalGroups exist only if a key of theirs is set or their name stands in the
 // file. A group within a group comes after it.
 var optionalGroups = []string{
-	"api.jwt", "apps.*",
+	"check.tls", "api.tls", "ops.tls", "api.jwt", "apps.*",
 	"apps.*.dialects.rongcloud", "apps.*.dialects.sendbird", "apps.*.dialects.imkit",
 	"apps.*.dialects.imkit.jwt",
 }

@@ -242,6 +242,10 @@ var keyCases = []keyCase{
 		key: "apps.*.invitations", yaml: "exclude", want: filter.InvitationsExclude,
 		get: func(c *Config) any { return c.Apps["acme"].Policy.Invitations },
 	},
+	{
+		key: "apps.*.enforce", yaml: "false", want: true,
+		get: func(c *Config) any { return c.Apps["acme"].Policy.Shadow },
+	},
 }
 
 // dialectCases are the rows of the dialects' keys.
@@ -332,6 +336,7 @@ var dialectCases = []keyCase{
 var beside = map[string]string{
 	"secret": "other", "app_key": "other", "app_secret": "other", "max_clock_skew": "1h",
 	"api_tokens": "[other]", "api_keys": "[other]",
+	"cert_file": "/other/cert", "key_file": "/other/key",
 }
 
 // document is a YAML document: groups are documents, values are text.
@@ -390,7 +395,7 @@ func (d document) String() string {
 
 // TestEveryKey sets each key in the file, by its variable and by its flag.
 func TestEveryKey(t *testing.T) {
-	cases := slices.Concat(keyCases, dialectCases)
+	cases := slices.Concat(keyCases, tlsCases, dialectCases)
 	for _, k := range Keys() {
 		if k.fills != nil {
 			continue // see TestEverySecretFile
@@ -427,7 +432,7 @@ func (tc *keyCase) check(t *testing.T, by string, src Source) {
 
 // TestEveryKeyIsPrinted: what is set shows, in its place.
 func TestEveryKeyIsPrinted(t *testing.T) {
-	for _, tc := range slices.Concat(keyCases, dialectCases) {
+	for _, tc := range slices.Concat(keyCases, tlsCases, dialectCases) {
 		c := load(t, Source{File: write(t, tc.file(tc.yaml))})
 		path := strings.Replace(tc.key, "*", "acme", 1)
 		found := false

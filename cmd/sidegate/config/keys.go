@@ -21,6 +21,9 @@ func listenerKeys() []*Key {
 			Doc: "Tokens that may read and write lists; entries as in check.tokens. Without any, and without api.jwt, every call is answered 401."},
 	}
 	keys = append(keys, opsKeys()...)
+	for _, name := range []string{"check", "api", "ops"} {
+		keys = append(keys, tlsKeys(name)...)
+	}
 	keys = append(keys, jwtKeys("api.jwt")...)
 	return append(keys,
 		&Key{Path: "api.jwt.app_claim", kind: textKind, Default: "app", Doc: "The claim that names the app, or a list of apps. A signed token without it is for no app."},
@@ -41,6 +44,35 @@ func opsKeys() []*Key {
 			Doc: "Tokens of staff: entries with the scope staff. A bare token never has it."},
 		{Path: "insecure", kind: boolKind, Default: false, Flag: "insecure",
 			Doc: "Start although a check or api listener can be reached from other machines and asks for no credential, and open the api listener on loopback without one."},
+	}
+}
+
+// tlsKeys are those of the certificate of a listener, and shutdownKeys those of the
+// end of all.
+func tlsKeys(listener string) []*Key {
+	group := listener + ".tls"
+	return []*Key{
+		{Path: group + ".cert_file", kind: fileKind,
+			Doc: "The certificate of the TCP addresses, in PEM, its intermediates behind it. The files are looked at every five seconds: new ones are taken without a restart, and ones that cannot be used leave the old certificate in place."},
+		{Path: group + ".key_file", kind: fileKind, Doc: "Its private key, in PEM."},
+		{Path: group + ".client_ca_file", kind: fileKind, Doc: clientCADoc[listener]},
+		{Path: group + ".min_version", kind: enumKind("1.2", "1.3"), Default: "1.2", Doc: "The oldest version of TLS that is spoken."},
+	}
+}
+
+// clientCADoc says what a client's certificate is good for.
+var clientCADoc = map[string]string{
+	"check": "Authorities in PEM: every client must show a certificate of theirs. It opens the listener as a token with the scope app for every app does; with check.tokens a token is needed besides.",
+	"api":   "Authorities in PEM: every client must show a certificate of theirs. It opens the connection and nothing else: tokens, signed tokens and the keys of dialects say who may do what.",
+	"ops":   "Authorities in PEM: every client must show a certificate of theirs, metrics and probes included: a kubelet has none, so probe with `sidegate healthcheck`. It opens the connection and nothing else.",
+}
+
+func shutdownKeys() []*Key {
+	return []*Key{
+		{Path: "shutdown_delay", kind: durationKind(0, 10*time.Minute), Default: "0s",
+			Doc: "After SIGTERM, how long requests are still taken as before while /readyz says 503: for load balancers that need a while to look away, and for a sidecar that is told to stop together with the server that asks it. A native sidecar of Kubernetes needs none."},
+		{Path: "shutdown_timeout", kind: durationKind(100*time.Millisecond, 10*time.Minute), Default: "5s",
+			Doc: "How long requests under way may take then. An import that is under way after half of it is ended with a report of the line it has reached; what is left at its end is cut off. Whoever kills the process (terminationGracePeriodSeconds, TimeoutStopSec) must wait longer than both together."},
 	}
 }
 

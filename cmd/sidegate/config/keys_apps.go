@@ -31,6 +31,8 @@ func appKeys() []*Key {
 			Doc: "Moderators and system accounts: what they send is delivered whoever has blocked them."},
 		{Path: "apps.*.invitations", kind: enumKind("include", "exclude"), policy: invitationsField,
 			Doc: "What POST /v1/invitees does with those who block, or are blocked by, the inviter: include = everybody is allowed and they are named, exclude = they are left out. Every preset includes."},
+		{Path: "apps.*.enforce", kind: boolKind, policy: enforceField,
+			Doc: "false = a dry run: every message is delivered, the answer says what it would have been (would), and sidegate_shadow_mismatches_total counts. A list that is unknown delivers too, whatever on_unknown says. Every preset enforces."},
 	}
 	for t := filter.Direct; t <= filter.Open; t++ {
 		keys = append(keys,
@@ -111,6 +113,10 @@ var (
 	invitationsField = &policyField{
 		set: func(p *filter.Policy, v any) { p.Invitations, _ = filter.ParseInvitations(v.(string)) },
 		get: func(p *filter.Policy) any { return p.Invitations.String() },
+	}
+	enforceField = &policyField{
+		set: func(p *filter.Policy, v any) { p.Shadow = !v.(bool) },
+		get: func(p *filter.Policy) any { return !p.Shadow },
 	}
 	exemptField = &policyField{
 		set: func(p *filter.Policy, v any) { p.Exempt = append([]string(nil), v.([]string)...) }, // nil if empty

@@ -11,8 +11,8 @@ import (
 // TestRandomConfigurations sets random sets of keys, prints what results and
 // reads it again: whatever can be configured can be printed and means the same.
 func TestRandomConfigurations(t *testing.T) {
-	cases := slices.DeleteFunc(slices.Concat(keyCases, dialectCases), func(tc keyCase) bool {
-		return !strings.HasPrefix(tc.key, "apps.") && strings.Contains(tc.key, "jwt") || secret(tc.key)
+	cases := slices.DeleteFunc(slices.Concat(keyCases, tlsCases, dialectCases), func(tc keyCase) bool {
+		return !strings.HasPrefix(tc.key, "apps.") && (strings.Contains(tc.key, "jwt") || strings.Contains(tc.key, ".tls.")) || secret(tc.key)
 	})
 	random := rand.New(rand.NewPCG(1, 2)) // the same sets each time
 	for range 50 {
@@ -51,7 +51,7 @@ func secret(key string) bool {
 // TestOneFaultyKey: a wrong value in any one key is one fault, at its place,
 // whatever else is set.
 func TestOneFaultyKey(t *testing.T) {
-	for _, tc := range slices.Concat(keyCases, dialectCases) {
+	for _, tc := range slices.Concat(keyCases, tlsCases, dialectCases) {
 		path := write(t, tc.file("{wrong: {}}"))
 		_, err := Load(Source{File: path})
 		want := strings.Replace(tc.key, "*", "acme", 1) + " at " + path + ":"

@@ -12,7 +12,7 @@ import (
 // TestNextFollowsTheTable: of every key a new value is in force if the key is hot,
 // and named as waiting with the old one in force if it is not.
 func TestNextFollowsTheTable(t *testing.T) {
-	for _, tc := range slices.Concat(keyCases, dialectCases) {
+	for _, tc := range slices.Concat(keyCases, tlsCases, dialectCases) {
 		path := strings.Replace(tc.key, "*", "acme", 1)
 		k := keyOf(strings.ReplaceAll(path, ".", sep))
 		before, err := Load(Source{File: write(t, tc.file(""))})

@@ -42,7 +42,7 @@ func validate(s *jsonschema.Schema, text string) (err error, readable bool) {
 func TestSchemaTakesWhatLoads(t *testing.T) {
 	s := compiled(t)
 	var files []string
-	for _, tc := range slices.Concat(keyCases, dialectCases) {
+	for _, tc := range slices.Concat(keyCases, tlsCases, dialectCases) {
 		files = append(files, tc.file(tc.yaml))
 	}
 	for _, k := range Keys() {

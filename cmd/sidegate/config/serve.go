@@ -26,6 +26,11 @@ func (c *Config) CheckListeners() error {
 	var listening int
 	for _, l := range c.listeners() {
 		listening += len(l.listen)
+		if l.tls != nil {
+			if _, err := l.tls.Files().Load(); err != nil {
+				faults = append(faults, fmt.Errorf("%s: %w", c.at(l.name, "tls", "cert_file"), err))
+			}
+		}
 		faults = append(faults, c.checkExposed(l)...)
 	}
 	if listening == 0 {
@@ -34,16 +39,30 @@ func (c *Config) CheckListeners() error {
 	return errors.Join(faults...)
 }
 
+// TakeOver says that the addresses of a listener were bound by somebody else, who
+// is named, and that they stand in place of its own. What is checked and shown
+// afterwards is about these.
+func (c *Config) TakeOver(name string, listen []Address, by string) error {
+	target := map[string]*[]Address{"check": &c.Check.Listen, "api": &c.API.Listen, "ops": &c.Ops.Listen}[name]
+	if target == nil {
+		return fmt.Errorf("%s is no listener; there are check, api and ops", name)
+	}
+	*target = listen
+	c.origin[name+sep+"listen"] = place{path: name + sep + "listen", name: by, source: by}
+	return nil
+}
+
 // checkExposed refuses an address that other machines reach and that asks for
 // no credential. The ops listener asks by itself wherever a user could show.
 func (c *Config) checkExposed(l listener) (faults []error) {
-	if c.Insecure || l.name == "ops" || len(l.tokens) > 0 || l.name == "api" && c.API.JWT != nil {
+	if c.Insecure || l.name == "ops" || len(l.tokens) > 0 || l.tls.Mutual() || l.name == "api" && c.API.JWT != nil {
 		return nil
 	}
 	credential := l.name + ".tokens"
 	if l.name == "api" {
-		credential += " or api.jwt"
+		credential += ", api.jwt"
 	}
+	credential += " or " + l.name + ".tls.client_ca_file"
 	for _, a := range l.listen {
 		if !a.Local() {
 			faults = append(faults, fmt.Errorf("%s: %s can be reached from other machines and nobody is asked for a credential; "+

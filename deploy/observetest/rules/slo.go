@@ -87,7 +87,7 @@ var severities = []struct {
 		[]burn{{14.4, "5m", "1h"}, {6, "30m", "6h"}},
 	},
 	{
-		"ticket", "slow", "will not last", "For three days more was bad than that allows.",
+		"ticket", "slow", "will not last", "Over the last three days more was bad than that allows.",
 		[]burn{{1, "6h", "3d"}},
 	},
 }
