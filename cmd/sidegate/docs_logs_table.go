@@ -12,7 +12,7 @@ var logMessages = []logMessage{
 		"an app does not enforce its policy: every message is delivered (enforce: false)", "warn",
 		[]string{"app"},
 		"The app is tried out: its decisions are counted and shown, and have no effect.",
-		"Nothing while you try it. Take `enforce: false` away when blocks are to count: see [shadow mode](../how-to/decision-log.md).",
+		"Nothing while you try it. Take `enforce: false` away when blocks are to count: see [try a policy](../how-to/dry-run.md).",
 	},
 	{
 		"an explanation lacks rows", "warn",
