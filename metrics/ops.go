@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,6 +65,7 @@ type OpsOptions struct {
 type Ops struct {
 	opts   OpsOptions
 	mux    *http.ServeMux
+	calls  []string // the patterns of mux
 	server *http.Server
 	bound  []net.Listener
 }
@@ -100,14 +102,21 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 }
 
 // Handle serves a pattern of [http.ServeMux] to everybody. Call it before Run.
-func (o *Ops) Handle(pattern string, h http.Handler) { o.mux.Handle(pattern, h) }
+func (o *Ops) Handle(pattern string, h http.Handler) {
+	o.calls = append(o.calls, pattern)
+	o.mux.Handle(pattern, h)
+}
+
+// Calls lists the patterns that are served: what a description of the listener has
+// to name.
+func (o *Ops) Calls() []string { return slices.Clone(o.calls) }
 
 // HandleStaff serves a pattern to credentials with scope staff alone; each
 // request is logged with the name of the credential. The handler finds the
 // credential by [border.FromContext]: it may be for certain apps only, and only
 // the handler knows which app is asked about. Call it before Run.
 func (o *Ops) HandleStaff(pattern string, h http.Handler) {
-	o.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	o.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, p, ok := o.staff(r)
 		if !ok {
 			writeProblem(w, p)
@@ -115,7 +124,7 @@ func (o *Ops) HandleStaff(pattern string, h http.Handler) {
 		}
 		o.opts.Logger.InfoContext(r.Context(), "staff read", "token", who.Name, "route", r.Pattern)
 		h.ServeHTTP(w, r.WithContext(border.NewContext(r.Context(), who)))
-	})
+	}))
 }
 
 // HandleStatus serves GET /v1/status to staff: whatever the function returns at

@@ -66,6 +66,14 @@ func TestAcceptMetricNames(t *testing.T) {
 // runs; no database is asked.
 func registryOfAll(t *testing.T) *prometheus.Registry {
 	t.Helper()
+	s := builtOfAll(t)
+	announceTLS(s)
+	return s.registry
+}
+
+// builtOfAll is a program with all its parts that is not run.
+func builtOfAll(t *testing.T) *sidegate {
+	t.Helper()
 	cfg, err := config.Load(config.Source{Flags: everyPart("postgres://127.0.0.1:1/none")})
 	if err != nil {
 		t.Fatal(err)
@@ -75,8 +83,7 @@ func registryOfAll(t *testing.T) *prometheus.Registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.store.Close)
-	announceTLS(s)
-	return s.registry
+	return s
 }
 
 var descName = regexp.MustCompile(`^Desc\{fqName: "(sidegate_[^"]+)"`)

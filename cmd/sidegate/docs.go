@@ -73,7 +73,12 @@ func referencePages() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	openAPI, err := openAPIReference()
+	if err != nil {
+		return nil, err
+	}
 	return map[string]string{
+		"openapi.md":         openAPI,
 		"configuration.md":   config.Reference(),
 		"config.schema.json": string(config.Schema()),
 		"metrics.md":         metrics,

@@ -46,6 +46,37 @@ func TestDialectsAreDocumented(t *testing.T) {
 	}
 }
 
+// TestOpsIsDocumented: what operators read, likewise.
+func TestOpsIsDocumented(t *testing.T) {
+	served := builtOfAll(t).ops.Calls()
+	slices.Sort(served)
+	if promised := promisedCalls("ops"); !slices.Equal(promised, served) {
+		t.Errorf("documented are\n%s\nserved are\n%s", strings.Join(promised, "\n"), strings.Join(served, "\n"))
+	}
+}
+
+// TestAcceptOpsAsDocumented asks each of them of a running program; the client holds
+// the answers to the document.
+func TestAcceptOpsAsDocumented(t *testing.T) {
+	t.Parallel()
+	s := startSidecar(t, database(t), "ops: {tokens: [{name: s, token: staff, scopes: [staff]}]}").ready()
+	for _, call := range promisedCalls("ops") {
+		method, path, _ := strings.Cut(call, " ")
+		query := ""
+		if path == "/v1/explain" {
+			query = "?sender=a&recipient=b&room_type=direct"
+		}
+		for _, accept := range []string{"*/*", "application/json"} {
+			if a := s.must(method, "ops", path+query, "Authorization: Bearer staff", "Accept: "+accept); a.status != 200 {
+				t.Errorf("%s: %v", call, a)
+			}
+		}
+		if a := s.must(method, "ops", path+query+"&x=1"); a.status == 200 && path == "/v1/explain" {
+			t.Errorf("%s without a token: %v", call, a)
+		}
+	}
+}
+
 // TestSecuritySchemesAreUsed: every credential that an operation names exists, and
 // none is left over.
 func TestSecuritySchemesAreUsed(t *testing.T) {
