@@ -122,7 +122,7 @@ func (o *Ops) HandleStaff(pattern string, h http.Handler) {
 			writeProblem(w, p)
 			return
 		}
-		o.opts.Logger.Info("staff read", "token", who.Name, "route", r.Pattern)
+		o.opts.Logger.InfoContext(r.Context(), "staff read", "token", who.Name, "route", r.Pattern)
 		h.ServeHTTP(w, r.WithContext(border.NewContext(r.Context(), who)))
 	}))
 }
@@ -151,6 +151,9 @@ func (o *Ops) staff(r *http.Request) (who *border.Principal, p border.Problem, o
 // serve answers what no pattern takes with a problem document, in place of the
 // plain text of ServeMux.
 func (o *Ops) serve(w http.ResponseWriter, r *http.Request) {
+	if t := border.ParseTrace([]byte(r.Header.Get(border.TraceHeader))); !t.IsZero() {
+		r = r.WithContext(border.WithTrace(r.Context(), t))
+	}
 	if p, ok := checkFraming(r); !ok {
 		w.Header().Set("Connection", "close") // what follows on it may be anything
 		writeProblem(w, p)
@@ -269,13 +272,14 @@ func (o *Ops) stop(ctx context.Context) error {
 
 // troubles takes what net/http and the collectors complain about. A handshake that
 // fails is the client's doing: a port scanner or a probe of TCP makes one each time.
-type troubles struct{ log *slog.Logger }
+type troubles struct{ logger *slog.Logger }
 
 func (t troubles) Write(line []byte) (int, error) {
-	level := slog.LevelWarn
+	text := string(bytes.TrimSpace(line))
 	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
-		level = slog.LevelDebug
+		t.logger.Debug("a connection is in trouble", "error", text)
+	} else {
+		t.logger.Warn("the ops listener complains", "error", text)
 	}
-	t.log.Log(context.Background(), level, string(bytes.TrimSpace(line)))
 	return len(line), nil
 }

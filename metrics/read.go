@@ -21,7 +21,7 @@ func (o *Ops) HandleRead(pattern string, read func(r *http.Request) (any, error)
 		case errors.As(err, &p):
 			writeProblem(w, p)
 		default:
-			o.opts.Logger.Error("staff read failed", "route", r.Pattern, "error", err)
+			o.opts.Logger.ErrorContext(r.Context(), "staff read failed", "route", r.Pattern, "error", err)
 			writeProblem(w, border.Internal())
 		}
 	}))

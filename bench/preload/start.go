@@ -26,6 +26,7 @@ check: {listen: [%q]}
 api: {listen: []}
 ops: {listen: []}
 cache: {max_bytes: 1GiB}
+log: {format: text}
 apps: {` + seed.App + `: {}}
 `
 

@@ -81,12 +81,12 @@ func (a *access) addSigned(cfg *config.Config, v *verifiers) (err error) {
 // verifiers makes those who verify signed tokens, of native routes and of dialects.
 // All count in one place.
 type verifiers struct {
-	reg      prometheus.Registerer
-	log      *slog.Logger
-	plainIDs bool
-	metrics  *jwtauth.Metrics // nil before the first
-	made     []verifier       // since the last turn
-	former   []verifier       // by the turn before
+	reg     prometheus.Registerer
+	log     *slog.Logger
+	names   *border.Names
+	metrics *jwtauth.Metrics // nil before the first
+	made    []verifier       // since the last turn
+	former  []verifier       // by the turn before
 }
 
 // verifier is one that was made, and of what.
@@ -114,7 +114,7 @@ func (v *verifiers) add(c *config.JWT) (*jwtauth.Authenticator, error) {
 		JWKSURL: c.JWKSURL, JWKSFile: c.JWKSFile, PublicKey: c.PublicKey, Secret: c.Secret,
 		Algorithms: c.Algorithms, Issuer: c.Issuer, Audience: c.Audience,
 		UserClaim: c.UserClaim, AppClaim: c.AppClaim, ScopeClaim: c.ScopeClaim, MaxAge: c.MaxAge,
-		PlainIDs: v.plainIDs, Metrics: v.metrics, Logger: v.log,
+		Names: v.names, Metrics: v.metrics, Logger: v.log,
 	})
 	if err != nil {
 		return nil, err

@@ -25,7 +25,10 @@ var floors = map[string][]string{
 	"filter": {"cache"},
 	"sync":   {"cache"},
 	// 3: each speaks one outside language, and none another's.
-	"filter/server": {"filter", "cache", "metrics", "metrics/border"},
+	"filter/server": {"filter", "filter/decisionlog", "cache", "metrics", "metrics/border"},
+	// What the doors write down: below them, and above what they decide. It knows
+	// neither HTTP nor the configuration.
+	"filter/decisionlog": {"filter", "metrics/border"},
 	// Beside its listener, not in it: two libraries and a fetch over the network
 	// stay out of the package that holds the hot path, and dialects will have
 	// use for it.
@@ -44,6 +47,7 @@ var floors = map[string][]string{
 	"cmd/sidegate/tlsfiles": {},
 	"cmd/sidegate/systemd":  {},
 	"cmd/sidegate/headroom": {},
+	"cmd/sidegate/tracing":  {"metrics/border"},
 	"deploy/image":          {"bench/load", "sync/postgres/localpg"}, // starts the program from outside
 	"bench":                 {"*"},
 	"bench/history":         {},
@@ -95,7 +99,8 @@ var borders = []struct {
 	{"github.com/valyala/fasthttp", []string{"filter/server", "filter/imkit", "filter/rongcloud", "filter/sendbird", "bench"}, "its strings end with the handler; nobody else must be able to keep one"},
 	{"github.com/golang-jwt/jwt", []string{"filter/server/jwtauth"}, "who is let in by a signed token is argued in one place"},
 	{"github.com/MicahParks/jwkset", []string{"filter/server/jwtauth"}, "who is let in by a signed token is argued in one place"},
-	{"golang.org/x/time", []string{"filter/server", "filter/rongcloud"}, "requests are held to a rate at the door, and nowhere behind it"},
+	{"golang.org/x/time", []string{"filter/server", "filter/rongcloud", "filter/decisionlog"}, "requests are held to a rate at the door, records at their file, and nothing behind them"},
+	{"go.opentelemetry.io/otel", []string{"cmd/sidegate/tracing"}, "who is told of requests is the program's choice; the others know a trace by its two ids"},
 	{"github.com/alecthomas/kong", []string{"cmd/sidegate"}, "the command line is the program's, not a package's"},
 	{"github.com/knadh/koanf", []string{"cmd/sidegate/config"}, "packages take options; only the program reads configuration"},
 	{"net/http", []string{"metrics", "filter/server", "filter/imkit", "cmd/sidegate", "bench", "docs/tutorial"}, "the core does no I/O"},

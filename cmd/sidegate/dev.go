@@ -52,7 +52,7 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 	if err := complete(cfg); err != nil {
 		return err
 	}
-	s, err := buildSidegate(ctx, cfg, log, open{api: allLocal(cfg.API.Listen)})
+	s, err := buildSidegate(ctx, cfg, log, p.doors(allLocal(cfg.API.Listen)))
 	if err != nil {
 		return err
 	}

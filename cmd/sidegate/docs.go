@@ -82,6 +82,7 @@ func referencePages() (map[string]string, error) {
 		"configuration.md":   config.Reference(),
 		"config.schema.json": string(config.Schema()),
 		"metrics.md":         metrics,
+		"logs.md":            logsReference(),
 		"cli.md":             cli,
 		"problems.md":        string(border.Reference()),
 	}, nil

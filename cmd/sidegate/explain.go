@@ -40,13 +40,13 @@ func (x *explainer) read(r *http.Request) (any, error) {
 	explained, err := x.filter().Explain(ctx, check, at)
 	if err != nil {
 		if p, ok := errors.AsType[border.Problem](problemOf(err)); ok && p.Status() >= http.StatusInternalServerError {
-			x.log.Warn("the past could not be read", "error", err)
+			x.log.WarnContext(ctx, "the past could not be read", "error", err)
 		}
 		return nil, problemOf(err)
 	}
 	for i := range explained.Lists {
 		if err := explained.Lists[i].RowErr; err != nil {
-			x.log.Warn("an explanation lacks rows", "error", err)
+			x.log.WarnContext(ctx, "an explanation lacks rows", "error", err)
 			break
 		}
 	}

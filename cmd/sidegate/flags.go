@@ -70,7 +70,7 @@ type configFlags struct {
 	APIListen   *string `name:"api-listen" placeholder:"ADDR,…" help:"Where block lists are served (SIDEGATE_API_LISTEN)."`
 	OpsListen   *string `placeholder:"ADDR,…" help:"Where metrics and probes are served (SIDEGATE_OPS_LISTEN)."`
 	LogLevel    *string `placeholder:"LEVEL" help:"debug, info, warn or error (SIDEGATE_LOG_LEVEL)."`
-	LogFormat   *string `placeholder:"FORMAT" help:"text or json (SIDEGATE_LOG_FORMAT)."`
+	LogFormat   *string `placeholder:"FORMAT" help:"auto, text or json (SIDEGATE_LOG_FORMAT)."`
 	Insecure    *bool   `help:"Start although a listener that other machines reach asks for no credential (SIDEGATE_INSECURE)."`
 }
 

@@ -125,7 +125,7 @@ func (r *reloader) reload() (done reloaded, err error) {
 	log.Info("the configuration was reloaded", "changed", changes.Applied)
 	r.level.Set(level)
 	for _, w := range next.cfg.Warnings {
-		log.Warn(w)
+		log.Warn("the configuration says something that is probably not meant", "warning", w)
 	}
 	if len(changes.Waiting) > 0 {
 		log.Warn("keys were changed that need a restart; they keep their values until then", "keys", changes.Waiting)

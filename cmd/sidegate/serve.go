@@ -35,11 +35,11 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	defer stop()
 	log, level := newLogger(cfg.Log, p.stderr)
 	for _, w := range cfg.Warnings {
-		log.Warn(w)
+		log.Warn("the configuration says something that is probably not meant", "warning", w)
 	}
-	s, err := buildSidegate(ctx, cfg, log, open{
-		api: cfg.Insecure && allLocal(cfg.API.Listen), passed: sockets,
-	})
+	doors := p.doors(cfg.Insecure && allLocal(cfg.API.Listen))
+	doors.passed = sockets
+	s, err := buildSidegate(ctx, cfg, log, doors)
 	if err != nil {
 		return err
 	}

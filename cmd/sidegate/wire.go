@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -17,7 +18,9 @@ import (
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
 	"github.com/sidegate/sidegate/cmd/sidegate/systemd"
+	"github.com/sidegate/sidegate/cmd/sidegate/tracing"
 	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/filter/server"
 	"github.com/sidegate/sidegate/metrics"
 	"github.com/sidegate/sidegate/metrics/border"
@@ -52,29 +55,37 @@ type sidegate struct {
 	manager  systemd.Notifier // who started us, if they listen
 	stopping atomic.Bool      // the end has begun
 
+	decisions *decisionlog.Log // nil if it is off
+	tracing   *tracing.Tracing // likewise
+
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
 }
 
 // open says what of the doors is not the configuration's to say.
 type open struct {
-	api    bool   // native routes of an api listener without a credential are for everybody
-	passed passed // sockets that stand in place of addresses
+	api    bool      // native routes of an api listener without a credential are for everybody
+	passed passed    // sockets that stand in place of addresses
+	stdout io.Writer // of the process, for a decision log
+	otlp   bool      // the environment names a receiver of spans
 }
 
 // build makes everything in the order in which one needs the other. Nothing
 // runs and nothing is bound yet; on an error nothing is left behind.
 func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, doors open) (*sidegate, error) {
 	s := &sidegate{cfg: cfg, log: log, registry: metrics.New(build()), doors: doors}
-	s.verifiers = &verifiers{reg: s.registry, log: log, plainIDs: cfg.Log.UserIDs == "plain"}
+	s.verifiers = &verifiers{reg: s.registry, log: log, names: namesOf(cfg, cfg.Log.UserIDs)}
 	s.reloads = newReloader(s)
 	var err error
 	if s.keepers, err = newKeepers(cfg, s.registry, log); err != nil {
 		return nil, err
 	}
-	store, err := postgres.Open(ctx, postgres.Options{
-		URL: cfg.Postgres.URL, Metrics: postgres.NewMetrics(s.registry), Logger: log,
-	})
+	s.buildTracing(doors)
+	opts := postgres.Options{URL: cfg.Postgres.URL, Metrics: postgres.NewMetrics(s.registry), Logger: log}
+	if s.tracing != nil {
+		opts.Waited = tracing.Waited
+	}
+	store, err := postgres.Open(ctx, opts)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
@@ -121,10 +132,13 @@ func (s *sidegate) buildDoors() error {
 	if err != nil {
 		return err
 	}
+	if err := s.buildDecisionLog(s.doors.stdout); err != nil {
+		return err
+	}
 	if len(s.cfg.Check.Listen) > 0 {
 		if s.check, err = server.NewCheck(g.filter, server.Options{
 			Listen: addresses(s.cfg.Check.Listen), Bound: s.doors.passed["check"], TLS: s.keepers.of("check"),
-			Auth: g.access.check, DrainTimeout: s.cfg.Shutdown.Timeout, Logger: s.log,
+			Auth: g.access.check, DrainTimeout: s.cfg.Shutdown.Timeout, Decisions: s.decisions, Logger: s.log,
 		}); err != nil {
 			return err
 		}
@@ -144,6 +158,9 @@ func (s *sidegate) buildAPI(g *generation) (err error) {
 	opts := s.apiOptions(g)
 	opts.Listen, opts.Bound, opts.TLS = addresses(s.cfg.API.Listen), s.doors.passed["api"], s.keepers.of("api")
 	opts.DrainTimeout, opts.Metrics, opts.Logger = s.cfg.Shutdown.Timeout, server.NewMetrics(s.registry), s.log
+	if s.tracing != nil {
+		opts.Tracer = s.tracing // only here: a nil pointer in the interface would not be nil
+	}
 	if s.api, err = server.NewAPI(g.core.lists, opts); err != nil {
 		return err
 	}
@@ -185,9 +202,14 @@ func (s *sidegate) buildOps() error {
 
 // bind takes all addresses, or none: a busy port ends the start.
 func (s *sidegate) bind() error {
+	if s.decisions != nil {
+		if err := s.decisions.Open(); err != nil {
+			return usageError{fmt.Errorf("decision_log.path: %w", err)}
+		}
+	}
 	if s.check != nil {
 		if err := s.check.Listen(); err != nil {
-			return usageError{fmt.Errorf("check.listen: %w", err)}
+			return usageError{errors.Join(fmt.Errorf("check.listen: %w", err), s.unbind())}
 		}
 	}
 	if s.api != nil {
@@ -205,6 +227,9 @@ func (s *sidegate) bind() error {
 
 // unbind gives up the addresses that bind has taken so far.
 func (s *sidegate) unbind() (err error) {
+	if s.decisions != nil {
+		err = s.decisions.Close()
+	}
 	if s.check != nil {
 		err = errors.Join(err, s.check.Close())
 	}
@@ -243,12 +268,19 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
 	}
+	last := stage{s.cache.Run, s.memory.Keep}
+	if s.decisions != nil {
+		last = append(last, s.runDecisionLog) // until nobody decides any more
+	}
+	if s.tracing != nil {
+		last = append(last, s.tracing.Run)
+	}
 	notice := stage{s.reportStart, func(stopped context.Context) error {
 		<-stopped.Done()
 		s.giveNotice(ctx)
 		return nil
 	}}
-	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, stage{s.cache.Run, s.memory.Keep}, ops)
+	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, last, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -106,7 +106,8 @@ func (s *Surface) refusalOf(ctx context.Context, c call, err error) refusal {
 				message: "The database did not confirm in time; it may have been stored, repeating it is safe."}
 		}
 	}
-	s.log.Log(ctx, level, "request failed", "api", name, "call", c.path, "code", own.code, "error", err)
+	s.log.Log(ctx, level, "request failed",
+		"listener", string(border.DoorAPI), "route", name+" "+c.path, "code", own.code, "error", err)
 	return own
 }
 

@@ -127,7 +127,7 @@ func TestFaults(t *testing.T) {
 			}
 			if tc.logged == "" && log != "" || tc.logged != "" &&
 				(strings.Count(log, "\n") != 1 || !strings.Contains(log, tc.logged) ||
-					!strings.Contains(log, fmt.Sprintf("api=rongcloud call=%s code=%d", path, tc.code))) {
+					!strings.Contains(log, fmt.Sprintf("route=\"rongcloud %s\" code=%d", path, tc.code))) {
 				t.Errorf("%v: the log has %q, want one line with %q", tc.err, log, tc.logged)
 			}
 		}

@@ -84,7 +84,8 @@ func (s *Surface) refuse(ctx context.Context, req *fasthttp.RequestCtx, call str
 		if errors.As(cause, &known) {
 			level = slog.LevelWarn
 		}
-		s.log.Log(ctx, level, "request failed", "api", Name, "call", call, "code", int(f.code), "error", cause)
+		s.log.Log(ctx, level, "request failed",
+			"listener", string(border.DoorAPI), "route", Name+" "+call, "code", int(f.code), "error", cause)
 	}
 	f.write(&req.Response)
 }

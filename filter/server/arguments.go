@@ -16,6 +16,7 @@ type argument uint8
 const (
 	argApp argument = iota
 	argAtLeast
+	argDecisionID
 	argNotifyBlocked
 	argOrigin
 	argRecipient
@@ -28,8 +29,8 @@ const (
 )
 
 var argumentNames = [arguments]string{
-	argApp: "app", argAtLeast: "at_least", argNotifyBlocked: "notify_blocked", argOrigin: "origin",
-	argRecipient: "recipient", argRoom: "room", argRoomType: "room_type", argSender: "sender",
+	argApp: "app", argAtLeast: "at_least", argDecisionID: "decision_id", argNotifyBlocked: "notify_blocked",
+	argOrigin: "origin", argRecipient: "recipient", argRoom: "room", argRoomType: "room_type", argSender: "sender",
 	argStatus: "status", argVerify: "verify",
 }
 
@@ -73,6 +74,8 @@ func argumentOf(name []byte) (argument, bool) {
 		return argApp, true
 	case "at_least":
 		return argAtLeast, true
+	case "decision_id":
+		return argDecisionID, true
 	case "notify_blocked":
 		return argNotifyBlocked, true
 	case "origin":
@@ -96,7 +99,7 @@ func argumentOf(name []byte) (argument, bool) {
 // boolean reports whether an argument is a yes or no: "1" or "0" in a query,
 // true or false in JSON, where it is kept as "1" or "0" too.
 func (a argument) boolean() bool {
-	return a == argNotifyBlocked || a == argStatus || a == argVerify
+	return a == argDecisionID || a == argNotifyBlocked || a == argStatus || a == argVerify
 }
 
 // defaultApp is the app of a request that names none.
@@ -153,7 +156,7 @@ func (q *question) message() (filter.Check, error) {
 		return c, border.Problemf(border.CodeInvalidParameter,
 			"origin is %s; the only origin is server, leave it out for a message of a user", border.Quote(q.values[argOrigin]))
 	}
-	for _, a := range [...]argument{argVerify, argNotifyBlocked, argStatus} {
+	for _, a := range [...]argument{argDecisionID, argVerify, argNotifyBlocked, argStatus} {
 		if v := q.values[a]; q.has(a) && v != "1" && v != "0" {
 			return c, border.Problemf(border.CodeInvalidParameter, "%s is %s; it is 1 or 0", argumentNames[a], border.Quote(v))
 		}

@@ -27,7 +27,7 @@ func (b *blocks) batch(ctx *fasthttp.RequestCtx, in input) error {
 		return err
 	}
 	edit.List, edit.Source, edit.Actor = list, source, in.who.Actor()
-	op, cancel := b.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	done, err := b.lists.Edit(op, edit)
 	if err != nil {

@@ -109,8 +109,8 @@ func (in *input) entry() (list filter.ListID, target string, err error) {
 }
 
 // operation is the context of one request to the store.
-func (b *blocks) operation() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(b.door.base, operationTimeout)
+func (in *input) operation() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(in.base, operationTimeout)
 }
 
 func (b *blocks) put(ctx *fasthttp.RequestCtx, in input) error {
@@ -123,7 +123,7 @@ func (b *blocks) put(ctx *fasthttp.RequestCtx, in input) error {
 		return err
 	}
 	addition.Target = target
-	op, cancel := b.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	done, err := b.lists.Block(op, filter.BlockRequest{
 		List: list, Addition: addition, Source: source, Actor: in.who.Actor(),
@@ -143,7 +143,7 @@ func (b *blocks) delete(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	op, cancel := b.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	done, err := b.lists.Unblock(op, filter.UnblockRequest{
 		List: list, Target: target, Source: source, Actor: in.who.Actor(),
@@ -159,7 +159,7 @@ func (b *blocks) get(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	op, cancel := b.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	block, err := b.lists.Get(op, list, target)
 	if err != nil {

@@ -99,6 +99,8 @@ func (c *checks) decide(ctx *fasthttp.RequestCtx, q *question, who *border.Princ
 	}
 	check.Counts = countsOf(ctx.Conn(), c.filter)
 	d := c.filter.CanDeliver(check)
+	id := q.answerID(&ctx.Response)
+	c.record(ctx, &check, &d, id)
 	switch {
 	case d.Unknown():
 		return undecided(d.Cause)
@@ -106,6 +108,7 @@ func (c *checks) decide(ctx *fasthttp.RequestCtx, q *question, who *border.Princ
 		writeVerdict(&ctx.Response, &d)
 	default:
 		writeDecision(&ctx.Response, &d)
+		nameAnswer(&ctx.Response, id)
 	}
 	return nil
 }

@@ -50,7 +50,8 @@
 //
 // # Allowed imports
 //
-// Of this module filter, cache (the kinds of list), metrics/border; fasthttp,
+// Of this module filter, filter/decisionlog (what is written down), cache (the kinds
+// of list), metrics/border; fasthttp,
 // golang.org/x/time/rate, the Prometheus client, the standard library. Signed
 // tokens are verified beside it, in jwtauth, which it does not know.
 package server

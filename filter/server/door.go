@@ -12,16 +12,19 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
 // door is what the listeners have in common between a connection and a handler:
 // framing, routing, authentication, errors.
 type door struct {
-	name    border.Door
-	log     *slog.Logger
-	metrics *Metrics // nil: requests are not counted here
-	rules   atomic.Pointer[rules]
+	name      border.Door
+	log       *slog.Logger
+	metrics   *Metrics         // nil: requests are not counted here
+	tracer    Tracer           // nil: nobody is told of requests
+	decisions *decisionlog.Log // nil: it is off
+	rules     atomic.Pointer[rules]
 
 	// base is the context of everything done for a request. It is set before
 	// the first connection is accepted, and cancelled when draining is over.
@@ -47,47 +50,52 @@ type rules struct {
 // serve answers one request. It is the handler of fasthttp, which does not
 // recover from panics: one that reached it would end the process.
 func (d *door) serve(ctx *fasthttp.RequestCtx) {
-	label := d.answer(ctx)
+	w := d.begin(ctx)
+	label := d.answer(ctx, w)
 	if d.draining.Load() {
 		ctx.SetConnectionClose()
 	}
-	if d.metrics != nil && !ctx.Hijacked() { // it is counted when it ends
+	if ctx.Hijacked() {
+		return // it is counted when it ends
+	}
+	w.ended(label, ctx.Response.StatusCode())
+	if d.metrics != nil {
 		d.metrics.observe(label, methodOf(&ctx.Request.Header), ctx.Response.StatusCode(), time.Since(ctx.Time()))
 	}
 }
 
 // answer returns the label of what was called.
-func (d *door) answer(ctx *fasthttp.RequestCtx) string {
+func (d *door) answer(ctx *fasthttp.RequestCtx, w work) string {
 	by := d.rules.Load()
 	if len(by.surfaces) > 0 {
 		path, _ := splitTarget(ctx.Request.Header.RequestURI())
 		if s := by.surfaceOf(path); s != nil {
-			label := d.serveSurface(s, ctx)
+			label := d.serveSurface(w.base, s, ctx)
 			d.metrics.limitedBy(s, ctx.Response.StatusCode())
 			return label
 		}
 	}
-	r, err := d.call(ctx, by)
+	r, err := d.call(ctx, by, w)
 	if err != nil {
-		d.fail(&ctx.Response, r, err)
+		d.fail(w.traced(ctx), &ctx.Response, r, err)
 	}
 	return r.label()
 }
 
-func (d *door) call(ctx *fasthttp.RequestCtx, by *rules) (r *route, err error) {
+func (d *door) call(ctx *fasthttp.RequestCtx, by *rules, w work) (r *route, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicError(v)
 			hangUp(ctx)
 		}
 	}()
-	return d.handle(ctx, by)
+	return d.handle(ctx, by, w)
 }
 
 // panicError is what a handler failed with, and where.
 func panicError(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack()) }
 
-func (d *door) handle(ctx *fasthttp.RequestCtx, by *rules) (*route, error) {
+func (d *door) handle(ctx *fasthttp.RequestCtx, by *rules, w work) (*route, error) {
 	header := &ctx.Request.Header
 	target := header.RequestURI()
 	var in input
@@ -114,7 +122,7 @@ func (d *door) handle(ctx *fasthttp.RequestCtx, by *rules) (*route, error) {
 	if in.who, err = by.admit(d.name, header, r); err != nil {
 		return r, err
 	}
-	in.open, in.rates = r.open, by.rates
+	in.work, in.route, in.open, in.rates = w, r, r.open, by.rates
 	m := methodOf(header)
 	if m == methodOther || r.handlers[m] == nil {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow)
@@ -127,7 +135,7 @@ func (d *door) handle(ctx *fasthttp.RequestCtx, by *rules) (*route, error) {
 		return r, err
 	}
 	if in.staffRead() {
-		d.log.Info("staff read", "token", in.who.Name, "route", r.label())
+		d.log.InfoContext(w.base, "staff read", "token", in.who.Name, "route", r.label())
 	}
 	return r, nil
 }

@@ -47,10 +47,13 @@ func (c *checks) fanout(ctx *fasthttp.RequestCtx, in input) error {
 	check.API = filter.APIFanout
 	decisions := s.answers(len(s.recipients))
 	c.filter.Fanout(check, s.recipients, decisions)
+	id := q.answerID(&ctx.Response)
+	c.recordFanout(ctx, check, s, id)
 	if why, all := allUnknown(decisions); all {
 		return undecided(why)
 	}
 	writeFanout(&ctx.Response, s.recipients, decisions)
+	nameAnswer(&ctx.Response, id)
 	return nil
 }
 
@@ -140,7 +143,7 @@ func writeExceptions(resp *fasthttp.Response, recipients []string, decisions []f
 			if !would {
 				continue
 			}
-		} else if would || d.Deliver && d.Notify && !d.Degraded {
+		} else if would || !exception(&d) {
 			continue
 		}
 		b = append(b, `{"index":`...)

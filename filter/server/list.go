@@ -21,7 +21,7 @@ func (b *blocks) list(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	op, cancel := b.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	page, err := b.lists.List(op, filter.ListRequest{List: id, Limit: piece.limit, Cursor: piece.cursor})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
@@ -55,6 +56,10 @@ type Options struct {
 	Rate Rate
 	// Surfaces are the vendors' APIs that the api listener serves besides.
 	Surfaces []Surface
+	// Decisions records what the check listener decides; nil records nothing.
+	Decisions *decisionlog.Log
+	// Tracer is told of the requests to the api listener; nil: nobody is.
+	Tracer Tracer
 	// Metrics counts the requests of the api listener; nil counts nothing.
 	Metrics *Metrics
 	// Logger receives failures of ours, never what a client did wrong.
@@ -138,7 +143,7 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 	if f == nil {
 		return nil, errors.New("server: check listener: a filter is required")
 	}
-	d := &door{name: border.DoorCheck}
+	d := &door{name: border.DoorCheck, decisions: opts.Decisions}
 	d.rules.Store(checkRules(d, f, opts.Auth))
 	l, err := newListener(d, opts)
 	if err != nil {
@@ -152,7 +157,7 @@ func NewCheck(f *filter.Filter, opts Options) (*Listener, error) {
 // NewAPI makes the listener on which block lists are edited and read, and users if
 // there is a directory.
 func NewAPI(lists BlockLists, opts Options) (*Listener, error) {
-	d := &door{name: border.DoorAPI, metrics: opts.Metrics}
+	d := &door{name: border.DoorAPI, metrics: opts.Metrics, tracer: opts.Tracer}
 	by, err := apiRules(d, lists, opts)
 	if err != nil {
 		return nil, err
@@ -198,7 +203,7 @@ type quiet struct{ log *slog.Logger }
 
 // Printf implements [fasthttp.Logger].
 func (q quiet) Printf(format string, args ...any) {
-	q.log.Debug("http", "message", fmt.Sprintf(format, args...))
+	q.log.Debug("a connection is in trouble", "error", fmt.Sprintf(format, args...))
 }
 
 // Listen binds all addresses, or none. It comes before Run, so that a busy port

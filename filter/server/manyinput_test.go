@@ -43,7 +43,7 @@ func TestBadMany(t *testing.T) {
 		{fanoutPath, fanout("[\"bob\",\"a\xff\"]"), "invalid_user_id", "recipients[1]: the user id is not valid UTF-8"},
 		{fanoutPath, fanout(`[],"recipients":[]`), "invalid_json", "given twice"},
 		{fanoutPath, fanout(`[],"sender":"bob"`), "invalid_json", "given twice"},
-		{fanoutPath, fanout(`[],"recipient":"bob"`), "unknown_field", "known are app, at_least, notify_blocked, origin, recipients, room, room_type, sender, verify"},
+		{fanoutPath, fanout(`[],"recipient":"bob"`), "unknown_field", "known are app, at_least, decision_id, notify_blocked, origin, recipients, room, room_type, sender, verify"},
 		{fanoutPath, fanout(`[],"status":true`), "unknown_field", "status"},
 		{fanoutPath, fanout(`[],"origin":"client"`), "invalid_parameter", "the only origin is server"},
 		{fanoutPath, fanout(`[],"room":""`), "invalid_user_id", "room: the room id is empty"},

@@ -13,12 +13,13 @@ const maxPairs = 1000
 const checksField = "checks"
 
 var (
-	pairArguments = setOf(argStatus)
+	pairArguments = setOf(argStatus, argDecisionID)
 	pairFields    = pairArguments.names()
 	// App and at_least may also stand beside the checks, for all that have
 	// none of their own.
 	commonArguments = argumentSet(1<<argApp | 1<<argAtLeast)
-	batchFields     = commonArguments.names(checksField)
+	batchArguments  = commonArguments | 1<<argDecisionID
+	batchFields     = batchArguments.names(checksField)
 )
 
 // batch answers many checks that have nothing to do with each other.
@@ -47,10 +48,13 @@ func (c *checks) batch(ctx *fasthttp.RequestCtx, in input) error {
 	}
 	decisions := s.answers(len(s.checks))
 	c.filter.Batch(s.checks, decisions)
+	id := common.answerID(&ctx.Response)
+	c.recordBatch(ctx, s, id)
 	if why, all := allUnknown(decisions); all {
 		return undecided(why)
 	}
 	writeBatchOfChecks(&ctx.Response, decisions)
+	nameAnswer(&ctx.Response, id)
 	return nil
 }
 
@@ -66,7 +70,7 @@ func (s *space) parseChecks(common *question, body []byte) error {
 			}
 			given = true
 			s.readChecks(&o)
-		case !common.member(&o, commonArguments):
+		case !common.member(&o, batchArguments):
 			o.unknown(batchFields)
 		}
 	}

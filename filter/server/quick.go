@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sidegate/sidegate/filter"
+	"github.com/sidegate/sidegate/filter/decisionlog"
 )
 
 // Nearly all that a check listener hears is one request over and over: a GET of
@@ -172,6 +173,9 @@ func (q *quick) answer(c *conn, read []byte, now time.Duration) (taken int, last
 		taken += r.size
 		check.Counts = countsOf(c, by.filter)
 		d := by.filter.CanDeliver(check)
+		if q.door.decisions.Wants(&d) {
+			q.door.decisions.Record(&check, &d, decisionlog.About{Trace: traceparent(read[taken-r.size : taken])})
+		}
 		last = q.door.draining.Load()
 		switch {
 		case d.Unknown():
@@ -206,12 +210,12 @@ func (q *quick) read(c *conn, f *filter.Filter, r *plain) (check filter.Check, o
 }
 
 // quickArguments leaves out those that change how is answered or who is waited for.
-var quickArguments = setOf(argAtLeast, argStatus)
+var quickArguments = setOf(argAtLeast, argDecisionID, argStatus)
 
 // refuse answers with a problem, as fasthttp writes it.
 func (q *quick) refuse(out []byte, err error, last bool) []byte {
 	var resp fasthttp.Response
-	q.door.fail(&resp, q.route, err)
+	q.door.fail(q.door.base, &resp, q.route, err)
 	return appendResponse(out, &resp, last)
 }
 

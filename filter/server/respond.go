@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,14 +78,14 @@ func place(array string, i int) string { return fmt.Sprintf("%s[%d]", array, i) 
 // fail answers a request that a handler gave up, and logs what only we can do
 // something about. The error may hold text of the database; the log is where
 // that belongs.
-func (d *door) fail(resp *fasthttp.Response, r *route, err error) {
+func (d *door) fail(op context.Context, resp *fasthttp.Response, r *route, err error) {
 	p, cause := problemOf(err)
 	if cause != nil {
 		level := slog.LevelWarn
 		if p.Code == border.CodeInternal {
 			level = slog.LevelError
 		}
-		d.log.Log(d.base, level, "request failed",
+		d.log.Log(op, level, "request failed",
 			"listener", string(d.name), "route", r.label(), "code", string(p.Code), "error", cause)
 	}
 	writeProblem(resp, p)

@@ -48,7 +48,7 @@ func (r *rooms) put(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	op, cancel := context.WithTimeout(r.door.base, operationTimeout)
+	op, cancel := in.operation()
 	defer cancel()
 	room, err := r.direct.SetDirect(op, app, pair, id)
 	if err != nil {

@@ -39,6 +39,8 @@ type handler func(ctx *fasthttp.RequestCtx, in input) error
 // input is what the door has found out about a request. Its slices point into
 // the request.
 type input struct {
+	work
+	route *route
 	query []byte
 	ids   ids
 	who   *border.Principal

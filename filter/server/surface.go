@@ -41,12 +41,12 @@ func (by *rules) surfaceOf(path []byte) Surface {
 }
 
 // serveSurface lets a surface answer and returns the label of what was called.
-func (d *door) serveSurface(s Surface, ctx *fasthttp.RequestCtx) (label string) {
+func (d *door) serveSurface(base context.Context, s Surface, ctx *fasthttp.RequestCtx) (label string) {
 	label = s.Name() + " none"
 	defer func() {
 		if v := recover(); v != nil {
 			hangUp(ctx)
-			d.log.Log(d.base, slog.LevelError, "request failed",
+			d.log.Log(base, slog.LevelError, "request failed",
 				"listener", string(d.name), "route", label, "error", panicError(v))
 			s.Fail(ctx, border.Internal())
 		}
@@ -57,7 +57,7 @@ func (d *door) serveSurface(s Surface, ctx *fasthttp.RequestCtx) (label string) 
 		s.Fail(ctx, problem)
 		return label
 	}
-	op, cancel := context.WithTimeout(d.base, operationTimeout)
+	op, cancel := context.WithTimeout(base, operationTimeout)
 	defer cancel()
 	if call := s.Serve(op, ctx); call != "" {
 		label = s.Name() + " " + call

@@ -182,12 +182,12 @@ type streamed func(resp *fasthttp.Response, body io.Reader) error
 // takeOver has a request answered by a function that reads its body. The handler
 // that calls it has read all of the request that it needs: nothing of ctx is left
 // then. The connection is closed afterwards.
-func (d *door) takeOver(ctx *fasthttp.RequestCtx, r *route, f framing, answer streamed) {
+func (d *door) takeOver(ctx *fasthttp.RequestCtx, in input, f framing, answer streamed) {
 	c, ok := ctx.Conn().(*conn)
 	if !ok {
 		return // not served by a Listener
 	}
-	begun := ctx.Time()
+	begun, w, r := ctx.Time(), in.work, in.route // the rest of the input ends with the handler
 	c.released = make(chan struct{})
 	c.streaming.Store(true)
 	ctx.HijackSetNoResponse(true)
@@ -196,11 +196,12 @@ func (d *door) takeOver(ctx *fasthttp.RequestCtx, r *route, f framing, answer st
 		var resp fasthttp.Response
 		body := f.body(&pacedConn{nc: c, from: nc, pace: d.streamTimeout, hurrying: &d.hurrying})
 		if err := d.guarded(answer, &resp, body); err != nil {
-			d.fail(&resp, r, err)
+			d.fail(w.base, &resp, r, err)
 		}
 		c.streaming.Store(false)
 		resp.SetConnectionClose()
 		d.conclude(c, &resp, body.ended)
+		w.ended(r.label(), resp.StatusCode())
 		if d.metrics != nil {
 			d.metrics.observe(r.label(), methodPost, resp.StatusCode(), time.Since(begun))
 		}

@@ -29,8 +29,6 @@ type Transfers interface {
 type transfers struct {
 	all  Transfers
 	door *door
-
-	importing *route
 }
 
 const (
@@ -42,9 +40,9 @@ const (
 )
 
 func (t *transfers) routes() []*route {
-	t.importing = newRoute(importPattern, 0, [methods]handler{methodPost: t.receive})
-	t.importing.streams = true
-	return []*route{newRoute(exportPattern, 0, [methods]handler{methodGet: t.export}), t.importing}
+	importing := newRoute(importPattern, 0, [methods]handler{methodPost: t.receive})
+	importing.streams = true
+	return []*route{newRoute(exportPattern, 0, [methods]handler{methodGet: t.export}), importing}
 }
 
 // app reads which app is meant and sees that the caller may touch all of it.
@@ -75,13 +73,13 @@ func (t *transfers) receive(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	actor := strings.Clone(in.who.Actor())
-	t.door.takeOver(ctx, t.importing, f, func(resp *fasthttp.Response, body io.Reader) error {
+	actor, base := strings.Clone(in.who.Actor()), in.base
+	t.door.takeOver(ctx, in, f, func(resp *fasthttp.Response, body io.Reader) error {
 		var lines filter.LineReader = &ndjsonReader{newLineSplitter(body)}
 		if csv {
 			lines = &csvReader{lines: newLineSplitter(body)}
 		}
-		report, err := t.all.Import(t.door.base, filter.ImportRequest{App: app, Lines: lines, Mode: mode, Actor: actor})
+		report, err := t.all.Import(base, filter.ImportRequest{App: app, Lines: lines, Mode: mode, Actor: actor})
 		return writeReport(resp, &report, err)
 	})
 	return nil
@@ -244,14 +242,14 @@ func (t *transfers) export(ctx *fasthttp.RequestCtx, in input) error {
 	if ctx.IsHead() {
 		return nil
 	}
-	begin, cancel := context.WithTimeout(t.door.base, operationTimeout)
+	begin, cancel := in.operation()
 	defer cancel()
 	reader, err := t.all.Export(begin, app)
 	if err != nil {
 		ctx.Response.Header.Del(fasthttp.HeaderCacheControl)
 		return err
 	}
-	out := &exportBody{door: t.door, ctx: t.door.base, reader: reader, csv: csv}
+	out := &exportBody{door: t.door, ctx: in.base, reader: reader, csv: csv}
 	out.conn, _ = ctx.Conn().(*conn)
 	if csv {
 		out.buf = append([]byte(strings.Join(csvColumns, ",")), '\n')
@@ -311,7 +309,7 @@ func (e *exportBody) fill() {
 	switch {
 	case err != nil:
 		e.err = err
-		e.door.log.Warn("export broken off", "listener", string(e.door.name), "route", exportPattern, "error", err)
+		e.door.log.WarnContext(e.ctx, "export broken off", "listener", string(e.door.name), "route", exportPattern, "error", err)
 	case len(records) == 0:
 		e.err = io.EOF
 	case e.conn != nil:

@@ -42,11 +42,6 @@ func (u *users) routes() []*route {
 	}
 }
 
-// operation is the context of one request to the store.
-func (u *users) operation() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(u.door.base, operationTimeout)
-}
-
 // user reads which user is meant and sees that the caller may touch it.
 func (in *input) user() (app, id string, err error) {
 	if len(in.query) > 0 {
@@ -66,7 +61,7 @@ func (u *users) get(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	op, cancel := u.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	user, err := u.directory.Get(op, app, id)
 	if err != nil {
@@ -89,7 +84,7 @@ func (u *users) put(ctx *fasthttp.RequestCtx, in input) error {
 		return border.Problemf(border.Code(filter.CodeInvalidUserID), "the field \"user\" is another user than the path names")
 	}
 	user.ID = id
-	op, cancel := u.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	now, created, err := u.directory.Put(op, app, user)
 	if err != nil {
@@ -107,7 +102,7 @@ func (u *users) delete(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	op, cancel := u.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	was, err := u.directory.Delete(op, app, id)
 	if err != nil {
@@ -130,7 +125,7 @@ func (u *users) batch(ctx *fasthttp.RequestCtx, in input) error {
 		return err
 	}
 	edit.App = app
-	op, cancel := u.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	done, err := u.directory.Edit(op, edit)
 	if err != nil {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"strconv"
 	"time"
 
@@ -49,7 +48,7 @@ func (c *checks) visible(ctx *fasthttp.RequestCtx, in input) error {
 	}
 	// Unlike a check this reads the database each time, with the patience of a
 	// request to a list.
-	op, cancel := context.WithTimeout(c.door.base, operationTimeout)
+	op, cancel := in.operation()
 	defer cancel()
 	decisions := s.answers(len(s.messages))
 	if err := c.filter.Visible(op, check, s.messages, decisions); err != nil {

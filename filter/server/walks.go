@@ -18,7 +18,7 @@ func (b *blocks) blockedBy(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	op, cancel := b.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	page, err := b.lists.BlockedBy(op, filter.BlockedByRequest{
 		App: user.App, Kind: user.Kind, Target: user.Owner, Limit: piece.limit, Cursor: piece.cursor,
@@ -46,7 +46,7 @@ func (b *blocks) history(ctx *fasthttp.RequestCtx, in input) error {
 	if err != nil {
 		return err
 	}
-	op, cancel := b.operation()
+	op, cancel := in.operation()
 	defer cancel()
 	page, err := b.lists.History(op, filter.HistoryRequest{
 		List: list, Target: piece.target, Limit: piece.limit, Cursor: piece.cursor,

@@ -40,6 +40,9 @@ type Options struct {
 	// Logger gets what an operator should know about a write that changes
 	// settings; nil = nothing is logged.
 	Logger *slog.Logger
+	// Waited is told how long the work for a context has waited for the
+	// database; nil = nobody is. It is called from many goroutines.
+	Waited func(ctx context.Context, took time.Duration)
 }
 
 // Store reads and writes lists in PostgreSQL. It is safe for concurrent use.
@@ -53,6 +56,7 @@ type Store struct {
 	together together
 	metrics  *Metrics
 	logger   *slog.Logger
+	waited   func(ctx context.Context, took time.Duration) // nil: nobody is told
 
 	maxChanges int
 }
@@ -75,9 +79,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Waited != nil {
+		config.ConnConfig.Tracer = &spent{o.Waited}
+	}
 	s := &Store{
 		config: config, wrote: make(chan struct{}, 1),
-		metrics: o.Metrics, logger: o.Logger, maxChanges: maxChanges,
+		metrics: o.Metrics, logger: o.Logger, waited: o.Waited, maxChanges: maxChanges,
 	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)

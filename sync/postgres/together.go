@@ -67,7 +67,11 @@ func plain(e *filter.Edit) bool {
 // transaction begins nothing has happened; later its end is awaited, for it is
 // bounded and tells what became of the addition.
 func (s *Store) ride(ctx context.Context, p *passenger) {
+	begun := time.Now()
 	drive, ok := s.together.enter(ctx, p)
+	if s.waited != nil {
+		s.waited(ctx, time.Since(begun)) // for those who drove
+	}
 	switch {
 	case !ok:
 		p.err = &unsentError{ctx.Err()}

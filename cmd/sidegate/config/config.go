@@ -21,6 +21,10 @@ type Config struct {
 	Sync     Sync     `koanf:"sync"`
 	Cache    Cache    `koanf:"cache"`
 	Log      Log      `koanf:"log"`
+	// DecisionLog and Tracing tell others about the work; both are off unless
+	// they are asked for.
+	DecisionLog DecisionLog `koanf:"decision_log"`
+	Tracing     Tracing     `koanf:"tracing"`
 	// Apps are the tenants by name. The one called "default" is always
 	// there: a request that names no app means it.
 	Apps     map[string]App `koanf:"apps"`
@@ -162,8 +166,24 @@ const Auto int64 = 0
 // Log says what is logged and how.
 type Log struct {
 	Level   string `koanf:"level"`    // debug, info, warn or error
-	Format  string `koanf:"format"`   // text or json
+	Format  string `koanf:"format"`   // auto, text or json
 	UserIDs string `koanf:"user_ids"` // hashed or plain
+	IDKey   string `koanf:"id_key"`   // of the hash; "" = each process makes its own
+}
+
+// DecisionLog says which decisions are written down, and where.
+type DecisionLog struct {
+	Path    string  `koanf:"path"`     // "" = nowhere, - = to the standard output
+	Sample  float64 `koanf:"sample"`   // of plain deliveries, 0 to 1
+	Rate    int     `koanf:"rate"`     // records a second; 0 = no limit
+	UserIDs string  `koanf:"user_ids"` // hashed or plain
+}
+
+// Tracing says where spans are sent.
+type Tracing struct {
+	Endpoint string   `koanf:"endpoint"` // "" = the variables of OpenTelemetry decide
+	Sample   float64  `koanf:"sample"`   // of traces begun here, 0 to 1
+	Headers  []string `koanf:"headers"`  // name=value; secret
 }
 
 // App is one tenant. Lists of two apps never meet.

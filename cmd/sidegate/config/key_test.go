@@ -155,6 +155,38 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Log.UserIDs },
 	},
 	{
+		key: "log.id_key", yaml: "a key that nobody has", want: "a key that nobody has",
+		get: func(c *Config) any { return c.Log.IDKey },
+	},
+	{
+		key: "decision_log.path", yaml: "/var/log/d", want: "/var/log/d",
+		get: func(c *Config) any { return c.DecisionLog.Path },
+	},
+	{
+		key: "decision_log.sample", yaml: "0.25", want: 0.25,
+		get: func(c *Config) any { return c.DecisionLog.Sample },
+	},
+	{
+		key: "decision_log.rate", yaml: "7", want: 7,
+		get: func(c *Config) any { return c.DecisionLog.Rate },
+	},
+	{
+		key: "decision_log.user_ids", yaml: "plain", want: "plain",
+		get: func(c *Config) any { return c.DecisionLog.UserIDs },
+	},
+	{
+		key: "tracing.endpoint", yaml: "http://collector:4318", want: "http://collector:4318",
+		get: func(c *Config) any { return c.Tracing.Endpoint },
+	},
+	{
+		key: "tracing.sample", yaml: "0.5", want: 0.5,
+		get: func(c *Config) any { return c.Tracing.Sample },
+	},
+	{
+		key: "tracing.headers", yaml: "['a=b', 'c=d']", text: "a=b,c=d", want: []string{"a=b", "c=d"},
+		get: func(c *Config) any { return c.Tracing.Headers },
+	},
+	{
 		key: "apps.*.preset", yaml: "imkit", want: "imkit",
 		get: func(c *Config) any { return c.Apps["acme"].Preset },
 	},

@@ -108,9 +108,11 @@ func storeKeys() []*Key {
 			Doc: "Memory for block lists and all that keeping them costs: about 12 bytes an entry of short lists, 9 of long ones, nothing for a user without a list. The process takes up to a quarter more and 64 MiB; auto = what that leaves under nine tenths of the memory limit of the container or unit (a limit of 512MiB gives 317 MiB), or 256 MiB where there is none. If all lists fit, all are loaded at the start and no check waits for the database; if not, the least asked for leave."},
 		{Path: "log.level", kind: enumKind("debug", "info", "warn", "error"), Default: "info", Flag: "log-level",
 			Doc: "The least severe message that is written."},
-		{Path: "log.format", kind: enumKind("text", "json"), Default: "text", Flag: "log-format",
-			Doc: "One line a message, as key=value or as JSON."},
+		{Path: "log.format", kind: enumKind("auto", "text", "json"), Default: "auto", Flag: "log-format",
+			Doc: "One line a message, as key=value or as JSON; auto = text on a terminal, JSON elsewhere."},
 		{Path: "log.user_ids", kind: enumKind("hashed", "plain"), Default: "hashed",
-			Doc: "User ids are personal data. Hashed, a line can be matched with another line and with an id that is known, and shows none."},
+			Doc: "How users are named: ids are personal data. Hashed under log.id_key, a line can be matched with other lines, and shows no id."},
+		{Path: "log.id_key", kind: idKeyKind,
+			Doc: "The key of hashed ids, in this log and in that of decisions: any text of 16 bytes or more that is kept secret and the same in all processes. Without one each process makes its own at its start, and ids can be matched within its life alone."},
 	}
 }

@@ -45,7 +45,7 @@ func TestRandomConfigurations(t *testing.T) {
 
 // secret reports whether a key's value is hidden when it is printed.
 func secret(key string) bool {
-	return strings.HasSuffix(key, "tokens") || strings.HasSuffix(key, "keys") || strings.Contains(key, "secret") || key == "postgres.url"
+	return strings.HasSuffix(key, "tokens") || strings.HasSuffix(key, "keys") || strings.HasSuffix(key, "headers") || strings.Contains(key, "secret") || key == "log.id_key" || key == "postgres.url"
 }
 
 // TestOneFaultyKey: a wrong value in any one key is one fault, at its place,

@@ -76,6 +76,9 @@ func sectionOf(path string) string {
 	case strings.HasPrefix(path, "check."), strings.HasPrefix(path, "api."), strings.HasPrefix(path, "ops."), path == "insecure":
 		return "Listeners"
 	}
+	if strings.HasPrefix(path, "decision_log.") || strings.HasPrefix(path, "tracing.") {
+		return "Decision log and traces"
+	}
 	return "Database, feed, memory and log"
 }
 

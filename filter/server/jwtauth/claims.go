@@ -1,8 +1,6 @@
 package jwtauth
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +20,7 @@ func (a *Authenticator) principal(claims jwt.MapClaims) (*border.Principal, erro
 		return nil, err
 	}
 	if who.User != "" {
-		who.Name = "jwt:" + a.nameOf(who.User)
+		who.Name = "jwt:" + a.opts.Names.Of(who.User)
 	}
 	if who.Apps, err = words(claims, a.opts.AppClaim); err != nil {
 		return nil, err
@@ -60,16 +58,6 @@ func (a *Authenticator) user(claims jwt.MapClaims) (string, error) {
 		return "", fmt.Errorf("the claim %s: %w", a.opts.UserClaim, err)
 	}
 	return user, nil
-}
-
-// nameOf is how logs name a user: by a hash that can be matched with another line
-// and with an id that is known, unless ids may be shown.
-func (a *Authenticator) nameOf(user string) string {
-	if a.opts.PlainIDs {
-		return user
-	}
-	sum := sha256.Sum256([]byte(user))
-	return hex.EncodeToString(sum[:8])
 }
 
 // words reads a claim that is a text or a list of texts. It returns nil if there

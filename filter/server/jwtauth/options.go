@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/sidegate/sidegate/metrics/border"
 )
 
 // Skew is how far the clock of the issuer may be from ours.
@@ -35,8 +37,8 @@ type Options struct {
 	// not expired.
 	MaxAge time.Duration
 
-	// PlainIDs names a user in logs by their id, not by its hash.
-	PlainIDs bool
+	// Names names users in logs. Default by a hash under a key of its own.
+	Names *border.Names
 
 	// Metrics counts refusals and fetches; nil counts where nobody looks.
 	Metrics *Metrics
@@ -69,6 +71,9 @@ func (o *Options) setDefaults() error {
 		if *name.claim == "" {
 			*name.claim = name.otherwise
 		}
+	}
+	if o.Names == nil {
+		o.Names = border.HashedNames("")
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package decisionlog
+
+const nonBlocking = 0
