@@ -101,6 +101,12 @@ dialects: postgres node ## Run the vendors' SDKs against the program, print what
 alerts: postgres prometheus ## Test the alert rules, with promtool and with a real Prometheus beside the program
 	go -C deploy/observetest test -count=1 -timeout 15m ./...
 
+# A module of its own, too; not cached, and without vet, which would read all of
+# Kubernetes' types a second time.
+.PHONY: kube
+kube: postgres ## Hold the Kubernetes manifests and charts to the API's types and to the program
+	go -C deploy/kubetest test -count=1 -vet=off ./...
+
 # A module of its own as well.
 .PHONY: packaging
 packaging: ## Read Dockerfile and compose file as BuildKit and Compose do
@@ -134,9 +140,14 @@ cover: postgres ## Measure what the tests reach: coverage.out
 	@go tool cover -func=$(COVER) | tail -1
 
 .PHONY: docs
-docs: ## Write the generated pages of docs/reference
+docs: ## Write what is generated: the pages of docs/reference, the dashboards of Grafana
 	@go run ./cmd/sidegate docs --openapi filter/server/openapi
 	@go run ./cmd/sidegate docs
+	@go run ./deploy/grafana/generate
+
+.PHONY: rules
+rules: ## Write the files of deploy/prometheus that are made: objectives, operator, sloth
+	go -C deploy/observetest test . -count=1 -run TestGenerated -update
 
 .PHONY: clean
 clean: ## Remove what was built; the data of `make run` (.sidegate) stays

@@ -16,7 +16,7 @@ import (
 func TestAcceptShadow(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
-	const staff = "ops: {tokens: [{token: support, scopes: [staff]}]}\n"
+	const staff = "ops: {tokens: [{token: " + staffToken + ", scopes: [staff]}]}\n"
 	s := startSidecar(t, dsn, staff+"apps: {default: {mode: two_way, enforce: false}}").ready()
 	s.block("default", "bob", "alice")
 	checkURL := "--check-url=" + s.urls["check"]
@@ -31,7 +31,7 @@ func TestAcceptShadow(t *testing.T) {
 		!strings.HasPrefix(got.stdout, "Delivered, as the app does not enforce its policy. It would be: Withheld, and the sender is not told: bob blocks alice.") {
 		t.Errorf("check: %+v", got)
 	}
-	explained := runProgram(t, nil, "check", "alice", "bob", "--explain", "--ops-url="+s.urls["ops"], "--token=support")
+	explained := runProgram(t, nil, "check", "alice", "bob", "--explain", "--ops-url="+s.urls["ops"], "--token="+staffToken)
 	if explained.code != exitOK || !strings.Contains(explained.stdout, "It would be: Withheld, and the sender is not told: bob blocks alice, since ") ||
 		!strings.Contains(explained.stdout, "on_unknown error; not enforced, a dry run.") {
 		t.Errorf("explain: %+v", explained)
@@ -58,9 +58,12 @@ func TestAcceptShadow(t *testing.T) {
 	if got := runProgram(t, nil, "replay", records, "--config", candidate, "--exit-code"); got.code != exitOK || !strings.Contains(got.stdout, "2 the same, 0 different.\n") {
 		t.Errorf("replay against a candidate: %+v", got)
 	}
-	enforced := startSidecar(t, dsn, "apps: {default: {mode: one_way}}").ready()
-	enforced.enforced(question{sender: "alice", recipient: "bob"}, dropped)
-	if got := runProgram(t, nil, "replay", records, "--check-url="+enforced.urls["check"], "--exit-code"); got.code != exitOK {
+	s.configure(staff + "apps: {default: {mode: one_way}}")
+	if a := s.reload(); !strings.HasPrefix(a.body, `{"changed":["apps.default.enforce","apps.default.mode"],"needs_restart":[],`) {
+		t.Errorf("reload: %s", a)
+	}
+	s.enforced(question{sender: "alice", recipient: "bob"}, dropped)
+	if got := runProgram(t, nil, "replay", records, checkURL, "--exit-code"); got.code != exitOK {
 		t.Errorf("replay against what is enforced: %+v", got)
 	}
 }

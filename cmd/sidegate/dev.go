@@ -42,13 +42,16 @@ func (c *devCmd) Run(ctx context.Context, p *program) (err error) {
 		return unlessStopped(ctx, storeError{err})
 	}
 	token, database := rand.Text(), cfg.Postgres.URL
-	complete := func(cfg *config.Config) { // with what no file says
+	complete := func(cfg *config.Config) error { // with what no file says
 		cfg.Postgres.URL = database
 		cfg.Ops.Tokens = append(slices.Clone(cfg.Ops.Tokens), config.Token{
 			Name: "dev", SHA256: sha256.Sum256([]byte(token)), Scopes: []config.Scope{config.ScopeStaff},
 		})
+		return nil
 	}
-	complete(cfg)
+	if err := complete(cfg); err != nil {
+		return err
+	}
 	s, err := buildSidegate(ctx, cfg, log, open{api: allLocal(cfg.API.Listen)})
 	if err != nil {
 		return err

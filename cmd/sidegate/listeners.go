@@ -55,24 +55,29 @@ func (all keepers) of(name string) *tls.Config {
 // their listeners.
 type passed map[string][]net.Listener
 
-// takeSockets takes over what a service manager has bound. The configuration then
-// speaks of those addresses, so that what is checked of an address is checked of
-// these: a socket unit that listens on all interfaces needs a credential too.
-func takeSockets(p *program, cfg *config.Config) (passed, error) {
+// takeSockets takes over what a service manager has bound.
+func takeSockets(p *program) (passed, error) {
 	sockets, err := systemd.Sockets(p.getenv)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	for _, name := range slices.Sorted(maps.Keys(sockets)) {
+	return sockets, nil
+}
+
+// speakFor makes a configuration speak of the addresses that were passed, so that
+// what is checked of an address is checked of these: a socket unit that listens on
+// all interfaces needs a credential too.
+func (s passed) speakFor(cfg *config.Config) error {
+	for _, name := range slices.Sorted(maps.Keys(s)) {
 		var listen []config.Address
-		for _, l := range sockets[name] {
+		for _, l := range s[name] {
 			listen = append(listen, addressOf(l.Addr()))
 		}
 		if err := cfg.TakeOver(name, listen, "the socket "+name+" that was passed"); err != nil {
-			return nil, usageError{fmt.Errorf("a socket was passed under the name %q: set FileDescriptorName= in its unit to the listener it is for: %w", name, err)}
+			return usageError{fmt.Errorf("a socket was passed under the name %q: set FileDescriptorName= in its unit to the listener it is for: %w", name, err)}
 		}
 	}
-	return sockets, nil
+	return nil
 }
 
 func addressOf(a net.Addr) config.Address {

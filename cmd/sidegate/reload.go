@@ -27,8 +27,8 @@ type reloader struct {
 	read func() (*config.Config, error)
 	// check tells whether a start would succeed with it.
 	check func(*config.Config) error
-	// complete adds what no file says, as dev does; nil adds nothing.
-	complete func(*config.Config)
+	// complete adds what no file says: the token of dev.
+	complete func(*config.Config) error
 	level    *slog.LevelVar
 	hangup   <-chan os.Signal // nil: no signal asks for a reload
 
@@ -53,7 +53,8 @@ func newReloader(s *sidegate) *reloader {
 		read: func() (*config.Config, error) {
 			return nil, errors.New("the program was started without a way to read its configuration")
 		},
-		check: checkServe,
+		check:    checkServe,
+		complete: func(*config.Config) error { return nil },
 		successful: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "sidegate_config_last_reload_successful",
 			Help: "1 if the last reload of the configuration, or the start, succeeded; 0 if what is in force is older than the file, " +
@@ -90,8 +91,12 @@ func (r *reloader) run(ctx context.Context) error {
 	}
 }
 
-// serve reloads for a member of staff.
-func (r *reloader) serve(*http.Request) (any, error) {
+// serve reloads for a member of staff. Whoever is for certain apps only must not
+// learn of others, which a fault would name.
+func (r *reloader) serve(req *http.Request) (any, error) {
+	if border.FromContext(req.Context()).Apps != nil {
+		return nil, border.Forbidden()
+	}
 	done, err := r.reload()
 	if err != nil {
 		return nil, border.Problem{Code: border.CodeInvalidConfiguration, Detail: err.Error()}
@@ -142,20 +147,20 @@ func (r *reloader) prepare() (*generation, config.Changes, error) {
 	if err != nil {
 		return nil, config.Changes{}, err
 	}
-	// As if it were to start, so that the next start does not fail with what a
-	// reload has found good.
-	if err := r.check(read); err != nil {
-		return nil, config.Changes{}, err
-	}
 	next, changes, err := read.Next(former.cfg)
 	if err != nil {
 		return nil, changes, err
 	}
-	if err := next.CheckListeners(); err != nil {
+	if err := errors.Join(r.complete(read), r.complete(next)); err != nil {
 		return nil, changes, err
 	}
-	if r.complete != nil {
-		r.complete(next)
+	// First as if it were to start, so that the next start does not fail with what
+	// a reload has found good.
+	if err := r.check(read); err != nil {
+		return nil, changes, err
+	}
+	if err := next.CheckListeners(); err != nil {
+		return nil, changes, err
 	}
 	g, err := r.s.newGeneration(next, former)
 	return g, changes, err

@@ -13,11 +13,18 @@ import (
 
 // Run serves until the first signal.
 func (c *serveCmd) Run(ctx context.Context, p *program) error {
-	cfg, err := c.load(p)
+	sockets, err := takeSockets(p)
 	if err != nil {
 		return err
 	}
-	sockets, err := takeSockets(p, cfg)
+	read := func() (*config.Config, error) {
+		cfg, err := c.load(p)
+		if err != nil {
+			return nil, err
+		}
+		return cfg, sockets.speakFor(cfg)
+	}
+	cfg, err := read()
 	if err != nil {
 		return err
 	}
@@ -36,8 +43,8 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	s.reloads.read, s.reloads.level, s.reloads.hangup = func() (*config.Config, error) { return c.load(p) }, level, hangup
 	s.manager = systemd.NewNotifier(p.getenv)
+	s.reloads.read, s.reloads.level, s.reloads.hangup = read, level, hangup
 	if err := s.begin(ctx); err != nil {
 		s.store.Close()
 		return unlessStopped(ctx, err)

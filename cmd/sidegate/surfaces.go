@@ -34,16 +34,17 @@ func (s *sidegate) newServices(apps map[string]filter.Policy) (core *services, e
 	return core, err
 }
 
-// dialect is a vendor's API: which apps have it, and how it is made for them.
+// dialect is a vendor's API: what an app says about it, which is nothing if the app
+// has it not, and how it is made for those that have it.
 type dialect struct {
-	has  func(d config.Dialects) bool
+	own  func(d config.Dialects) config.Dialects
 	make func(s *sidegate, v *vendor) (server.Surface, error)
 }
 
 var dialects = map[string]dialect{
-	"imkit":     {func(d config.Dialects) bool { return d.IMKit != nil }, (*sidegate).imkitSurface},
-	"rongcloud": {func(d config.Dialects) bool { return d.RongCloud != nil }, (*sidegate).rongcloudSurface},
-	"sendbird":  {func(d config.Dialects) bool { return d.Sendbird != nil }, (*sidegate).sendbirdSurface},
+	"imkit":     {func(d config.Dialects) config.Dialects { return config.Dialects{IMKit: d.IMKit} }, (*sidegate).imkitSurface},
+	"rongcloud": {func(d config.Dialects) config.Dialects { return config.Dialects{RongCloud: d.RongCloud} }, (*sidegate).rongcloudSurface},
+	"sendbird":  {func(d config.Dialects) config.Dialects { return config.Dialects{Sendbird: d.Sendbird} }, (*sidegate).sendbirdSurface},
 }
 
 // addSurfaces makes the vendors' APIs that some app has, or hands them on.
@@ -84,7 +85,7 @@ func (v *vendor) eachApp(do func(name string, app config.App)) {
 func (d dialect) apps(cfg *config.Config) map[string]config.App {
 	apps := map[string]config.App{}
 	for name, app := range cfg.Apps {
-		if d.has(app.Dialects) {
+		if app.Dialects = d.own(app.Dialects); app.Dialects != (config.Dialects{}) {
 			app.Preset, app.Policy = "", filter.Policy{Allowlist: app.Policy.Allowlist}
 			apps[name] = app
 		}

@@ -379,11 +379,15 @@ func TestTenantsKnowEveryRoute(t *testing.T) {
 	for _, path := range []string{"/openapi.json", "/metrics", "/livez", "/readyz", "/startupz", "/version"} {
 		known["GET "+path] = true // for everybody, and about nobody
 	}
+	known["POST /v1/reload"] = true // is about no app either, and its own test asks it with other tokens
 	for _, o := range operations() {
 		known[o.method+" "+o.pattern] = true
 	}
 	documented := 0
 	for path, methods := range document.Paths {
+		if !strings.HasPrefix(path, "/v1/") && !known["GET "+path] {
+			continue // a vendor's, whose credential is the app's own
+		}
 		for method := range methods {
 			if method = strings.ToUpper(method); slices.Contains([]string{"GET", "PUT", "POST", "DELETE"}, method) {
 				documented++

@@ -236,10 +236,10 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)
 	}
-	upkeep = append(upkeep, s.crew.run, s.reloads.run)
 	for _, k := range s.keepers {
 		ops = append(ops, k.Run)
 	}
+	upkeep = append(upkeep, s.crew.run, s.reloads.run)
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
 	}

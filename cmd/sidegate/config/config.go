@@ -30,6 +30,9 @@ type Config struct {
 	// not meant. They hold no secret.
 	Warnings []string `koanf:"-"`
 
+	// bound are the listeners whose addresses somebody else has bound.
+	bound map[string]bound
+
 	// values holds every key that has a value, by its path, in the type of
 	// the table: what is printed is what was understood, not what was written.
 	values map[string]any

@@ -52,6 +52,11 @@ func (c *Config) Next(running *Config) (*Config, Changes, error) {
 		return nil, changes, err
 	}
 	next.origin, next.filled, next.opened, next.noted = origin, c.filled, c.opened, c.noted
+	for name, b := range running.bound {
+		if err := next.TakeOver(name, b.listen, b.by); err != nil {
+			return nil, changes, err
+		}
+	}
 	changes.Applied, changes.Waiting = once(changes.Applied), once(changes.Waiting)
 	return next, changes, errors.Join(next.resolve()...)
 }

@@ -39,15 +39,26 @@ func (c *Config) CheckListeners() error {
 	return errors.Join(faults...)
 }
 
+// bound is where a listener is bound, and by whom.
+type bound struct {
+	listen []Address
+	by     string
+}
+
 // TakeOver says that the addresses of a listener were bound by somebody else, who
 // is named, and that they stand in place of its own. What is checked and shown
-// afterwards is about these.
+// afterwards is about these, also of what [Config.Next] makes of c. What is written
+// in the file stays what a change is found by.
 func (c *Config) TakeOver(name string, listen []Address, by string) error {
 	target := map[string]*[]Address{"check": &c.Check.Listen, "api": &c.API.Listen, "ops": &c.Ops.Listen}[name]
 	if target == nil {
 		return fmt.Errorf("%s is no listener; there are check, api and ops", name)
 	}
 	*target = listen
+	if c.bound == nil {
+		c.bound = map[string]bound{}
+	}
+	c.bound[name] = bound{listen, by}
 	c.origin[name+sep+"listen"] = place{path: name + sep + "listen", name: by, source: by}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -128,20 +129,40 @@ func (p *Prometheus) WaitFiring(t testing.TB, name string, of ...*Sidecar) Alert
 	return found[0]
 }
 
-// WaitClear waits until no alert of that name fires or is about to.
-func (p *Prometheus) WaitClear(t testing.TB, names ...string) {
+// WaitClear waits until no alert of that name and severity fires or is about to.
+// An empty severity is any.
+func (p *Prometheus) WaitClear(t testing.TB, severity string, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		WaitFor(t, name+" clears", func() bool {
 			all, err := p.Alerts()
-			for _, a := range all {
-				if a.Name == name {
-					return false
-				}
-			}
-			return err == nil
+			return err == nil && !slices.ContainsFunc(all, func(a Alert) bool {
+				return a.Name == name && (severity == "" || a.Labels["severity"] == severity)
+			})
 		})
 	}
+}
+
+// Unhealthy returns what is wrong with the rules that are loaded, one line for
+// each that could not be evaluated the last time.
+func (p *Prometheus) Unhealthy() (wrong []string, loaded int, err error) {
+	var data struct {
+		Groups []struct {
+			Rules []struct {
+				Name, Health, LastError string
+			} `json:"rules"`
+		} `json:"groups"`
+	}
+	err = p.ask("/api/v1/rules", nil, &data)
+	for _, g := range data.Groups {
+		for _, r := range g.Rules {
+			loaded++
+			if r.Health != "ok" {
+				wrong = append(wrong, r.Name+" is "+r.Health+": "+r.LastError)
+			}
+		}
+	}
+	return wrong, loaded, err
 }
 
 // WaitQuery waits until an expression has an answer, and returns it.

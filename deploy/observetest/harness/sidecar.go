@@ -148,14 +148,28 @@ func (s *Sidecar) Block(owner, target string) (status int, err error) {
 	return status, err
 }
 
+// Lists asks for the list of an owner, which is read in Postgres. It may be called
+// from any goroutine.
+func (s *Sidecar) Lists(owner string) (status int, err error) {
+	status, _, err = s.get("api", "/v1/apps/default/users/"+url.PathEscape(owner)+"/blocks")
+	return status, err
+}
+
 func (s *Sidecar) get(listener, path string) (status int, body string, err error) {
 	return s.send(listener, http.MethodGet, path)
 }
 
 func (s *Sidecar) send(listener, method, path string) (status int, body string, err error) {
-	req, err := http.NewRequest(method, s.urls[listener]+path, nil)
+	return s.sendBody(listener, method, path, "")
+}
+
+func (s *Sidecar) sendBody(listener, method, path, content string) (status int, body string, err error) {
+	req, err := http.NewRequest(method, s.urls[listener]+path, strings.NewReader(content))
 	if err != nil {
 		return 0, "", err
+	}
+	if content != "" {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	switch listener {
 	case "api":

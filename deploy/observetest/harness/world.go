@@ -84,7 +84,7 @@ func Main(m *testing.M) {
 // The configurations: small pools' worth of everything, one app that answers with
 // an error and one that fails open.
 const (
-	nodeFile    = "api: {tokens: [" + Token + "]}\nops: {tokens: [{token: " + StaffToken + ", scopes: [staff]}]}\napps: {default: {}}\n"
+	nodeFile    = "api: {tokens: [" + Token + "], jwt: {secret: the-secret-that-signs-the-tokens-of-tests}}\nops: {tokens: [{token: " + StaffToken + ", scopes: [staff]}]}\napps: {default: {}}\n"
 	sidecarFile = "ops: {tokens: [{token: " + StaffToken + ", scopes: [staff]}]}\napps: {default: {on_unknown: deliver}}\n"
 )
 
