@@ -37,6 +37,15 @@ build: ## Build bin/sidegate
 static: ## Build bin/static/sidegate as it is released
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.buildRevision=$(REVISION) -X main.buildDate=$(DATE)" -o bin/static/sidegate ./cmd/sidegate
 
+.PHONY: release-check
+release-check: ## Build bin/release for every target, with SBOMs and checksums; publishes nothing
+	@rm -rf bin/release
+	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
+		os=$${target%/*}; arch=$${target#*/}; suffix=; if [ $$os = windows ]; then suffix=.exe; fi; echo "building for $$target"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.buildRevision=$(REVISION) -X main.buildDate=$(DATE)" \
+			-o bin/release/sidegate_$${os}_$$arch$$suffix ./cmd/sidegate || exit 1; done
+	@go run ./deploy/release bin/release && cat bin/release/checksums.txt
+
 .PHONY: image
 image: ## Build the container image sidegate:VERSION (needs an engine)
 	docker build -f deploy/Dockerfile -t sidegate:$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg DATE=$(DATE) .

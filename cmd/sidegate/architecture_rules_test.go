@@ -49,6 +49,7 @@ var floors = map[string][]string{
 	"cmd/sidegate/headroom": {},
 	"cmd/sidegate/tracing":  {"metrics/border"},
 	"deploy/image":          {"bench/load", "sync/postgres/localpg"}, // starts the program from outside
+	"deploy/release":        {},                                      // reads binaries
 	"bench":                 {"*"},
 	"bench/history":         {},
 	"docs/tutorial/chat":    {}, // a client, which knows us over HTTP alone
