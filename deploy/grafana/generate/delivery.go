@@ -59,6 +59,11 @@ func decisionPanels() []panel {
 		areas(about{"Dry run: what would have been", "Decisions a second of apps with enforce: false that delivered where the policy would not have, by what it would have done. Enforce when this is what you expect.", "deny-ratio-jump"},
 			perSecond, q(`sum by (direction) (rate(sidegate_shadow_mismatches_total{WHERE}[RATE]))`, "{{direction}}")).
 			paint("silent", "blue", "drop", "orange", "reject", "yellow", "unknown", "red"),
+		areas(about{"Decision log", "Records a second that were written, and those that were given up: rate is more than decision_log.rate allows, queue a disk or a reader that is too slow, write one that refuses. What is given up is missing from the log; the decisions were answered.", "deny-ratio-jump"},
+			perSecond, q(`sum(rate(sidegate_decision_log_written_total{WHERE}[RATE])) or on () vector(0)`, "written"),
+			q(`sum by (cause) (rate(sidegate_decision_log_dropped_total{WHERE}[RATE])) or on () vector(0)`, "given up: {{cause}}"),
+			q(`sum(rate(sidegate_decision_log_errors_total{WHERE}[RATE])) or on () vector(0)`, "errors")).
+			paint("written", "green", "errors", "red"),
 	}
 }
 
