@@ -61,8 +61,8 @@ func TestAcceptReloadUnderLoad(t *testing.T) {
 	for version := int64(1); version <= reloads; version++ {
 		load.pass(t, connections)
 		if version%10 == 0 {
-			s.configure("log: {levle: info}\n" + reloadable(version))
-			if a := s.reload(); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `unknown key \"log.levle\" at `) {
+			s.configure("log: {lvel: info}\n" + reloadable(version))
+			if a := s.reload(); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `unknown key \"log.lvel\" at `) {
 				t.Fatalf("a wrong file: %s", a)
 			}
 			load.pass(t, connections) // by the old one
