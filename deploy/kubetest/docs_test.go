@@ -199,3 +199,34 @@ func TestOneVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestScrapedByHand: the configuration on the page for those without the operator
+// finds every container of ours by its name and that of its port.
+func TestScrapedByHand(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(docsRoot, "how-to", "monitor.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^\s+separator: "/"\n\s+regex: (\S+)$`).FindSubmatch(text)
+	if found == nil {
+		t.Fatal("the page has no such rule any more")
+	}
+	kept := regexp.MustCompile("^(?:" + string(found[1]) + ")$") // anchored, as Prometheus does
+	seen := 0
+	for _, w := range workloads(render(t, filepath.Join(kustomizeRoot, "example"))) {
+		for _, c := range containers(w.pod) {
+			for _, p := range c.Ports {
+				if p.ContainerPort != 7072 {
+					continue
+				}
+				seen++
+				if at := c.Name + "/" + p.Name; !kept.MatchString(at) {
+					t.Errorf("%s: nobody scrapes %s, the page asks for %s", w.name, at, kept)
+				}
+			}
+		}
+	}
+	if seen < 2 {
+		t.Errorf("%d ports with metrics, want those of sidecar and API server", seen)
+	}
+}
