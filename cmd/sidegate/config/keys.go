@@ -105,7 +105,7 @@ func storeKeys() []*Key {
 		{Path: "sync.hard_bound", kind: durationKind(time.Millisecond, 30*day), Default: "5m",
 			Doc: "From this age on there is no answer, only unknown. At least soft_bound. It is the longest time for which a block made during an outage can stay unseen."},
 		{Path: "cache.max_bytes", kind: autoSizeKind(1), Default: autoText,
-			Doc: "Memory for block lists and all that keeping them costs: about 12 bytes an entry of short lists, 9 of long ones, nothing for a user without a list. The process takes up to a quarter more and 64 MiB; auto = what that leaves under nine tenths of the memory limit of the container or unit (a limit of 512MiB gives 317 MiB), or 256 MiB where there is none. If all lists fit, all are loaded at the start and no check waits for the database; if not, the least asked for leave."},
+			Doc: "Memory for block lists and all that keeping them costs: about 37 bytes a list and 8.4 an entry, nothing for a user without a list. The process takes up to a quarter more and 64 MiB; auto = what that leaves under nine tenths of the memory limit of the container or unit (a limit of 512MiB gives 317 MiB), or 256 MiB where there is none. If all lists fit, all are loaded at the start and no check waits for the database; if not, the least asked for leave."},
 		{Path: "log.level", kind: enumKind("debug", "info", "warn", "error"), Default: "info", Flag: "log-level",
 			Doc: "The least severe message that is written."},
 		{Path: "log.format", kind: enumKind("auto", "text", "json"), Default: "auto", Flag: "log-format",
