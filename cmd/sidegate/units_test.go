@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
@@ -124,5 +126,32 @@ func TestUnitsAreVerified(t *testing.T) {
 	}
 	if out, ok := analyzed("security", "--no-pager", "--offline=true", "--threshold=20", wrong); ok {
 		t.Errorf("a unit without any protection is good enough: %s", out)
+	}
+}
+
+var (
+	crashVariable = regexp.MustCompile(`(?m)^Environment=(GOTRACEBACK=.*)$`)
+	staysDown     = regexp.MustCompile(`(?m)^RestartPreventExitStatus=(\d+)$`)
+)
+
+// TestAcceptCrashIsNoWrongConfiguration: Go ends a program that crashes with the code
+// that a wrong configuration has, after which the unit starts nothing. SIGQUIT is such
+// a crash.
+func TestAcceptCrashIsNoWrongConfiguration(t *testing.T) {
+	t.Parallel()
+	service := units(t)["sidegate.service"]
+	down := staysDown.FindStringSubmatch(service)
+	if down == nil || down[1] != strconv.Itoa(exitUsage) {
+		t.Fatalf("the unit stays down after %v", down)
+	}
+	environ := append(slices.Clone(anyPort), "SIDEGATE_POSTGRES_URL=postgres://127.0.0.1:1/none")
+	for _, m := range crashVariable.FindAllStringSubmatch(service, -1) {
+		environ = append(environ, m[1])
+	}
+	p := start(t, t.TempDir(), environ, "serve")
+	p.printed(&p.stderr, regexp.MustCompile(`"msg":"sidegate serves"`))
+	p.signal(syscall.SIGQUIT)
+	if code := p.wait(); code == exitUsage {
+		t.Errorf("a crash ends with %d, after which systemd does not start it again", code)
 	}
 }
