@@ -194,6 +194,7 @@ func (s *sidegate) buildOps() error {
 	}
 	s.ops.Handle("GET /openapi.json", http.HandlerFunc(serveOpenAPI))
 	s.ops.HandleStatus(func() any { return s.status() })
+	s.ops.HandleProfiles()
 	decides := func() *filter.Filter { return s.current.Load().filter }
 	s.ops.HandleRead("GET /v1/explain", (&explainer{filter: decides, log: s.log, now: time.Now}).read)
 	s.ops.HandleRead("POST /v1/reload", s.reloads.serve)
