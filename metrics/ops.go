@@ -19,8 +19,8 @@ import (
 	"github.com/sidegate/sidegate/metrics/border"
 )
 
-// The times and sizes of the ops listener. WriteTimeout is above the 30 s that a
-// CPU profile takes by default; net/http/pprof refuses a profile beyond it.
+// The times and sizes of the ops listener. WriteTimeout is for what
+// is answered at once: net/http/pprof moves it for a profile that takes its time.
 const (
 	readTimeout  = 5 * time.Second
 	writeTimeout = 60 * time.Second
