@@ -130,6 +130,25 @@ func TestUnitsAreVerified(t *testing.T) {
 }
 
 var (
+	decisionPath = regexp.MustCompile(`(?m)^  path: /var/log/([a-z]+)/`)
+	logsFolder   = regexp.MustCompile(`(?m)^LogsDirectory=(.*)$`)
+)
+
+// TestUnitLetsDecisionsBeWritten: the whole disk is read-only to the service, but for
+// the folder that the page on the decision log writes to.
+func TestUnitLetsDecisionsBeWritten(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(moduleRoot(t), "docs", "how-to", "decision-log.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := decisionPath.FindSubmatch(page)
+	may := logsFolder.FindStringSubmatch(units(t)["sidegate.service"])
+	if wanted == nil || may == nil || may[1] != string(wanted[1]) {
+		t.Errorf("the page writes below /var/log/%s, the unit may write to %q", wanted, may)
+	}
+}
+
+var (
 	crashVariable = regexp.MustCompile(`(?m)^Environment=(GOTRACEBACK=.*)$`)
 	staysDown     = regexp.MustCompile(`(?m)^RestartPreventExitStatus=(\d+)$`)
 )
