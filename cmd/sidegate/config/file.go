@@ -21,7 +21,8 @@ func (l *loader) parseFile(layer map[string]any, data []byte) {
 	var doc yaml.Node
 	switch err := decoder.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		return // an empty file sets nothing
+		l.blank = true // an empty file sets nothing
+		return
 	case err != nil:
 		l.fault("%s: %w", l.src.File, err)
 		return
@@ -30,6 +31,7 @@ func (l *loader) parseFile(layer map[string]any, data []byte) {
 		l.fault("%s holds more than one document; only one can be read", l.src.File)
 		return
 	}
+	l.blank = isNull(doc.Content[0])
 	w := &walker{loader: l, layer: layer}
 	w.group(doc.Content[0], tree(), nil)
 }
@@ -57,7 +59,7 @@ func (w *walker) group(n *yaml.Node, here *node, path []string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+	if isNull(n) {
 		return // "rooms:" with nothing after it
 	}
 	if n.Kind != yaml.MappingNode {
@@ -82,6 +84,8 @@ func (w *walker) group(n *yaml.Node, here *node, path []string) {
 		w.entry(name, value, here, full)
 	}
 }
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
 // entry reads one key of a mapping with its value.
 func (w *walker) entry(name, value *yaml.Node, here *node, path []string) {
