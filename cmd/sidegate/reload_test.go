@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -98,6 +99,9 @@ func TestReloadApps(t *testing.T) {
 		t.Errorf("a block in the new app: %d", got)
 	}
 	waitFor(t, "the block is enforced", func() bool { return strings.Contains(decision("acme").body, `"reason":"recipient_blocked_sender"`) })
+	if got := s.status().Apps; !slices.Equal(got, []string{"acme", "default"}) {
+		t.Errorf("the status has the apps %q", got)
+	}
 	limit := func(want string) {
 		t.Helper()
 		waitFor(t, "the limit "+want+" stands", func() bool {
@@ -119,6 +123,9 @@ func TestReloadApps(t *testing.T) {
 	}
 	if blocks("acme") != http.StatusNotFound || decision("acme").status != http.StatusNotFound {
 		t.Error("the app is there after it went")
+	}
+	if got := s.status().Apps; !slices.Equal(got, []string{"default"}) {
+		t.Errorf("after it went the status has the apps %q", got)
 	}
 }
 
