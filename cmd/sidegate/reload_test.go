@@ -244,3 +244,29 @@ func TestReloadKeepsPassedSockets(t *testing.T) {
 		t.Errorf("%s", a)
 	}
 }
+
+// TestReloadKeepsFetchedKeys: other rules for signed tokens need no other keys, so
+// that an identity provider which is away just then locks nobody out.
+func TestReloadKeepsFetchedKeys(t *testing.T) {
+	idp := startIdentityProvider(t)
+	text := func(path, rules string) string {
+		return "api: {jwt: {jwks_url: '" + idp.URL + path + "', issuer: test, audience: sidegate" + rules + "}}\napps: {acme: {}}\n"
+	}
+	s := serveHere(t, pgtest.Database(t), staffOfReload+text("/keys", "")).started(t)
+	bob := idp.sign(t, claims("bob", "acme", "user"))
+	enters := func() bool {
+		return s.ask("PUT", border.DoorAPI, listOf("acme", "bob")+"/blocks/alice", "", "Authorization", bob).status != http.StatusUnauthorized
+	}
+	if !enters() {
+		t.Fatal("bob is not known from the start")
+	}
+	idp.Close()
+	for _, rules := range []string{", algorithms: [ES256, RS256, EdDSA]", ", algorithms: [RS256, ES256, EdDSA], user_claim: sub"} {
+		if s.reload(t, text("/keys", rules)); !enters() {
+			t.Errorf("with %s bob is not known any more", rules)
+		}
+	}
+	if s.reload(t, text("/other", "")); enters() {
+		t.Error("keys of one URL count for another")
+	}
+}
