@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,7 +14,12 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/metrics/border"
@@ -269,4 +277,33 @@ func TestReloadKeepsFetchedKeys(t *testing.T) {
 	if s.reload(t, text("/other", "")); enters() {
 		t.Error("keys of one URL count for another")
 	}
+}
+
+// TestReloadDoesNotHoldUpTheEnd: a file that cannot be read to its end keeps no
+// program from ending.
+func TestReloadDoesNotHoldUpTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangup, read := make(chan os.Signal, 1), make(chan struct{})
+		r := newReloader(&sidegate{registry: prometheus.NewRegistry(), log: slog.New(slog.DiscardHandler)})
+		r.hangup = hangup
+		r.read = func() (*config.Config, error) {
+			<-read
+			return nil, errors.New("nobody has written to the pipe")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var ended atomic.Bool
+		go func() {
+			_ = r.run(ctx)
+			ended.Store(true)
+		}()
+		hangup <- syscall.SIGHUP
+		synctest.Wait()
+		cancel()
+		time.Sleep(2 * lastReload) // of the bubble
+		if !ended.Load() {
+			t.Error("the end waits for the reload")
+		}
+		close(read)
+		synctest.Wait()
+	})
 }
