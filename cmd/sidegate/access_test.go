@@ -126,6 +126,8 @@ apps: {acme: {}}
 func TestBadCredentials(t *testing.T) {
 	dir := t.TempDir()
 	missing, path := filepath.Join(dir, "missing"), filepath.Join(dir, "sidegate.yaml")
+	a := newAuthority(t)
+	pair := "cert_file: " + a.path("ca.pem") + ",\n key_file: " + a.path("ca.key")
 	for _, tc := range []struct{ file, says string }{
 		{"api: {jwt: {secret: short-s3cret}}", "api.jwt at " + path + ":1: signed tokens: the secret has 12 bytes; HS256 needs at least 32"},
 		{
@@ -136,6 +138,8 @@ func TestBadCredentials(t *testing.T) {
 		{"api: {jwt: {jwks_file: " + missing + "}}", "no such file"},
 		{"api: {tokens: [{file: " + missing + "}]}", "no such file"},
 		{"ops: {tokens: [{file: " + missing + "}]}", "no such file"},
+		{"ops: {tls: {" + pair + ",\n client_ca_file: " + a.path("ca.key") + "}}", "ops.tls.client_ca_file at " + path + ":3: " + a.path("ca.key")},
+		{"ops: {tls: {" + strings.ReplaceAll(pair, "ca.key", "ca.pem") + "}}", "ops.tls.cert_file at " + path + ":1: "},
 	} {
 		if err := os.WriteFile(path, []byte(tc.file), 0o600); err != nil {
 			t.Fatal(err)
