@@ -64,6 +64,13 @@ func TestAcceptDev(t *testing.T) {
 	killed.wait()
 	waitFor(t, "Postgres ends with the program that was killed", func() bool { return len(killed.remains()) == 0 })
 
+	// Who rotates logs sends this signal to serve; to dev it is the terminal's end.
+	logging := slices.Concat(environ, []string{"SIDEGATE_DECISION_LOG_PATH=" + filepath.Join(t.TempDir(), "decisions")})
+	hungUp := startDev(t, dir, logging)
+	hungUp.signal(syscall.SIGHUP)
+	hungUp.wait()
+	waitFor(t, "Postgres ends with the terminal", func() bool { return len(hungUp.remains()) == 0 })
+
 	third := startDev(t, dir, environ)
 	if got := third.decide(erin); got != dropped {
 		t.Errorf("after a kill %+v is decided as %+v", erin, got)

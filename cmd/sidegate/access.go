@@ -96,15 +96,19 @@ type verifier struct {
 }
 
 // turn begins a new configuration. What it asks for and the one before had too is
-// not made again, so that keys which were fetched stay in use; a file of keys is
-// read again.
+// not made again; keys which were fetched stay in use until others are, and a file of
+// keys is read again.
 func (v *verifiers) turn(present []verifier) { v.former, v.made = present, nil }
 
 func (v *verifiers) add(c *config.JWT) (*jwtauth.Authenticator, error) {
+	var former *jwtauth.Authenticator // not the same, but of the same keys
 	for _, f := range v.former {
 		if c.JWKSFile == "" && reflect.DeepEqual(f.of, *c) {
 			v.made = append(v.made, f)
 			return f.auth, nil
+		}
+		if f.of.JWKSURL == c.JWKSURL {
+			former = f.auth
 		}
 	}
 	if v.metrics == nil {
@@ -113,7 +117,7 @@ func (v *verifiers) add(c *config.JWT) (*jwtauth.Authenticator, error) {
 	auth, err := jwtauth.New(jwtauth.Options{
 		JWKSURL: c.JWKSURL, JWKSFile: c.JWKSFile, PublicKey: c.PublicKey, Secret: c.Secret,
 		Algorithms: c.Algorithms, Issuer: c.Issuer, Audience: c.Audience,
-		UserClaim: c.UserClaim, AppClaim: c.AppClaim, ScopeClaim: c.ScopeClaim, MaxAge: c.MaxAge,
+		UserClaim: c.UserClaim, AppClaim: c.AppClaim, ScopeClaim: c.ScopeClaim, MaxAge: c.MaxAge, Former: former,
 		Names: v.names, Metrics: v.metrics, Logger: v.log,
 	})
 	if err != nil {

@@ -126,16 +126,20 @@ apps: {acme: {}}
 func TestBadCredentials(t *testing.T) {
 	dir := t.TempDir()
 	missing, path := filepath.Join(dir, "missing"), filepath.Join(dir, "sidegate.yaml")
+	a := newAuthority(t)
+	pair := "cert_file: " + a.path("ca.pem") + ",\n key_file: " + a.path("ca.key")
 	for _, tc := range []struct{ file, says string }{
-		{"api: {jwt: {secret: short-s3cret}}", "api.jwt at "+path+":1: signed tokens: the secret has 12 bytes; HS256 needs at least 32"},
+		{"api: {jwt: {secret: short-s3cret}}", "api.jwt at " + path + ":1: signed tokens: the secret has 12 bytes; HS256 needs at least 32"},
 		{
 			"apps: {a: {dialects: {imkit: {client_keys: [k], jwt: {secret: short-s3cret}}}}}",
-			"apps.a.dialects.imkit.jwt at "+path+":1: signed tokens: the secret has 12 bytes; HS256 needs at least 32",
+			"apps.a.dialects.imkit.jwt at " + path + ":1: signed tokens: the secret has 12 bytes; HS256 needs at least 32",
 		},
 		{"api: {jwt: {public_key: PEM}}", "the public key is not in PEM"},
 		{"api: {jwt: {jwks_file: " + missing + "}}", "no such file"},
 		{"api: {tokens: [{file: " + missing + "}]}", "no such file"},
 		{"ops: {tokens: [{file: " + missing + "}]}", "no such file"},
+		{"ops: {tls: {" + pair + ",\n client_ca_file: " + a.path("ca.key") + "}}", "ops.tls.client_ca_file at " + path + ":3: " + a.path("ca.key")},
+		{"ops: {tls: {" + strings.ReplaceAll(pair, "ca.key", "ca.pem") + "}}", "ops.tls.cert_file at " + path + ":1: "},
 	} {
 		if err := os.WriteFile(path, []byte(tc.file), 0o600); err != nil {
 			t.Fatal(err)

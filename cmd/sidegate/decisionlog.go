@@ -43,14 +43,17 @@ func (s *sidegate) buildDecisionLog(stdout io.Writer) (err error) {
 }
 
 // runDecisionLog writes until ctx ends, and opens the file anew on every SIGHUP:
-// whoever rotates logs sends one.
+// whoever rotates logs sends one. A program that SIGHUP ends, as dev, is ended by it
+// all the same.
 func (s *sidegate) runDecisionLog(ctx context.Context) error {
 	if s.cfg.DecisionLog.Path == standardOutput {
 		// Whoever reads it may go away: that costs records, not the process.
 		signal.Ignore(syscall.SIGPIPE)
 	}
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+	if s.reloads.hangup != nil {
+		signal.Notify(hangups, syscall.SIGHUP)
+	}
 	rotating := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -79,6 +80,10 @@ func (r *reloader) note(err error) {
 	r.succeeded.SetToCurrentTime()
 }
 
+// lastReload is how long a reload that is under way at the end of the program may
+// take. What it reads may be a pipe that nobody writes to, or a disk that is away.
+const lastReload = time.Second
+
 // run reloads for every signal, until ctx ends.
 func (r *reloader) run(ctx context.Context) error {
 	for {
@@ -86,8 +91,22 @@ func (r *reloader) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.hangup:
-			_, _ = r.reload() // it is in the log
 		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = r.reload() // it is in the log
+		}()
+		select {
+		case <-ended:
+			continue
+		case <-ctx.Done():
+		}
+		select {
+		case <-ended:
+		case <-time.After(lastReload):
+		}
+		return nil
 	}
 }
 

@@ -1,16 +1,25 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	"github.com/sidegate/sidegate/metrics/border"
@@ -98,6 +107,9 @@ func TestReloadApps(t *testing.T) {
 		t.Errorf("a block in the new app: %d", got)
 	}
 	waitFor(t, "the block is enforced", func() bool { return strings.Contains(decision("acme").body, `"reason":"recipient_blocked_sender"`) })
+	if got := s.status().Apps; !slices.Equal(got, []string{"acme", "default"}) {
+		t.Errorf("the status has the apps %q", got)
+	}
 	limit := func(want string) {
 		t.Helper()
 		waitFor(t, "the limit "+want+" stands", func() bool {
@@ -119,6 +131,9 @@ func TestReloadApps(t *testing.T) {
 	}
 	if blocks("acme") != http.StatusNotFound || decision("acme").status != http.StatusNotFound {
 		t.Error("the app is there after it went")
+	}
+	if got := s.status().Apps; !slices.Equal(got, []string{"default"}) {
+		t.Errorf("after it went the status has the apps %q", got)
 	}
 }
 
@@ -236,4 +251,59 @@ func TestReloadKeepsPassedSockets(t *testing.T) {
 	if a := s.ask("GET", border.DoorAPI, listOf("default", "bob")+"/blocks", "", "Authorization", "Bearer other"); a.status != http.StatusOK {
 		t.Errorf("%s", a)
 	}
+}
+
+// TestReloadKeepsFetchedKeys: other rules for signed tokens need no other keys, so
+// that an identity provider which is away just then locks nobody out.
+func TestReloadKeepsFetchedKeys(t *testing.T) {
+	idp := startIdentityProvider(t)
+	text := func(path, rules string) string {
+		return "api: {jwt: {jwks_url: '" + idp.URL + path + "', issuer: test, audience: sidegate" + rules + "}}\napps: {acme: {}}\n"
+	}
+	s := serveHere(t, pgtest.Database(t), staffOfReload+text("/keys", "")).started(t)
+	bob := idp.sign(t, claims("bob", "acme", "user"))
+	enters := func() bool {
+		return s.ask("PUT", border.DoorAPI, listOf("acme", "bob")+"/blocks/alice", "", "Authorization", bob).status != http.StatusUnauthorized
+	}
+	if !enters() {
+		t.Fatal("bob is not known from the start")
+	}
+	idp.Close()
+	for _, rules := range []string{", algorithms: [ES256, RS256, EdDSA]", ", algorithms: [RS256, ES256, EdDSA], user_claim: sub"} {
+		if s.reload(t, text("/keys", rules)); !enters() {
+			t.Errorf("with %s bob is not known any more", rules)
+		}
+	}
+	if s.reload(t, text("/other", "")); enters() {
+		t.Error("keys of one URL count for another")
+	}
+}
+
+// TestReloadDoesNotHoldUpTheEnd: a file that cannot be read to its end keeps no
+// program from ending.
+func TestReloadDoesNotHoldUpTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangup, read := make(chan os.Signal, 1), make(chan struct{})
+		r := newReloader(&sidegate{registry: prometheus.NewRegistry(), log: slog.New(slog.DiscardHandler)})
+		r.hangup = hangup
+		r.read = func() (*config.Config, error) {
+			<-read
+			return nil, errors.New("nobody has written to the pipe")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var ended atomic.Bool
+		go func() {
+			_ = r.run(ctx)
+			ended.Store(true)
+		}()
+		hangup <- syscall.SIGHUP
+		synctest.Wait()
+		cancel()
+		time.Sleep(2 * lastReload) // of the bubble
+		if !ended.Load() {
+			t.Error("the end waits for the reload")
+		}
+		close(read)
+		synctest.Wait()
+	})
 }

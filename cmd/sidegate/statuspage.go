@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sidegate/sidegate/cache"
@@ -36,7 +38,7 @@ func (s *sidegate) status() statusPage {
 		Sync: syncStatus{
 			State: now.State.String(), Epoch: now.Epoch, Position: now.Position.String(), Refused: now.Refused,
 		},
-		Cache: s.cache.Stats(), Apps: s.cache.Apps(),
+		Cache: s.cache.Stats(), Apps: slices.Sorted(maps.Keys(s.current.Load().cfg.Apps)),
 		Listeners: map[string][]string{},
 	}
 	if s.cache.Synced() {

@@ -49,6 +49,8 @@ type Config struct {
 	opened bool
 	// noted are the warnings that do not follow from values alone.
 	noted []string
+	// blank is the file if it holds no key, "" otherwise.
+	blank string
 }
 
 // Check is the listener for decisions. No address means that it is off; no token

@@ -21,17 +21,33 @@ func (l *loader) parseFile(layer map[string]any, data []byte) {
 	var doc yaml.Node
 	switch err := decoder.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		return // an empty file sets nothing
+		l.blank = true // an empty file sets nothing
+		return
 	case err != nil:
-		l.fault("%s: %w", l.src.File, err)
+		l.malformed(data, err)
 		return
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		l.fault("%s holds more than one document; only one can be read", l.src.File)
 		return
 	}
+	l.blank = isNull(doc.Content[0])
 	w := &walker{loader: l, layer: layer}
 	w.group(doc.Content[0], tree(), nil)
+}
+
+// malformed notes that a file is no YAML. Of what YAML's reader says, one sentence
+// quotes the file: a text that begins with a star is the name of an anchor to it,
+// and to its author it may be a secret.
+func (l *loader) malformed(data []byte, err error) {
+	if _, rest, quotes := strings.Cut(err.Error(), "unknown anchor '"); quotes {
+		name, _, _ := strings.Cut(rest, "'")
+		before, _, _ := bytes.Cut(data, []byte("*"+name))
+		l.fault("%s:%d: a text that begins with * is taken for a reference to an anchor, which is not there; put it in quotes",
+			l.src.File, 1+bytes.Count(before, []byte("\n")))
+		return
+	}
+	l.fault("%s: %w", l.src.File, err)
 }
 
 // walker goes through the nodes of one file.
@@ -57,7 +73,7 @@ func (w *walker) group(n *yaml.Node, here *node, path []string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+	if isNull(n) {
 		return // "rooms:" with nothing after it
 	}
 	if n.Kind != yaml.MappingNode {
@@ -82,6 +98,8 @@ func (w *walker) group(n *yaml.Node, here *node, path []string) {
 		w.entry(name, value, here, full)
 	}
 }
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
 // entry reads one key of a mapping with its value.
 func (w *walker) entry(name, value *yaml.Node, here *node, path []string) {

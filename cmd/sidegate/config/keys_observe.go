@@ -14,7 +14,7 @@ import (
 func observeKeys() []*Key {
 	return []*Key{
 		{Path: "decision_log.path", kind: textKind, Default: "",
-			Doc: "The file that decisions are appended to, one line of JSON each; - is the standard output. Empty = off. A SIGHUP opens it anew."},
+			Doc: "The file that decisions are appended to, one line of JSON each; - is the standard output. Empty = off. A SIGHUP to serve opens it anew."},
 		{Path: "decision_log.sample", kind: shareKind, Default: 0,
 			Doc: "The share of plain deliveries that is recorded, 0 to 1. Everything else is recorded in any case."},
 		{Path: "decision_log.rate", kind: countKind, Default: 10_000,

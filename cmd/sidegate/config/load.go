@@ -53,6 +53,9 @@ func Load(src Source) (*Config, error) {
 		return nil, err
 	}
 	c.origin, c.filled, c.opened, c.noted = l.origin, l.filled, src.Open, l.warnings
+	if l.blank {
+		c.blank = src.File
+	}
 	c.warnPlain(src.File)
 	return c, errors.Join(append(l.faults, c.resolve()...)...)
 }
@@ -92,6 +95,7 @@ type loader struct {
 	uses     map[string]use  // values that name files, by path
 	filled   map[string]bool // secrets that a file holds, by path
 	warnings []string
+	blank    bool // there is a file, and it holds no key
 }
 
 func (l *loader) fault(format string, args ...any) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -22,9 +23,16 @@ type Changes struct {
 // again, takes the place of running: the hot keys of c, and for the others the
 // values that running started with. The two halves are held against each other
 // once more, because no file has ever said them together; the error joins all
-// that is wrong, and then nothing is to change.
+// that is wrong, and then nothing is to change. A file that held keys and holds none
+// any more is wrong.
 func (c *Config) Next(running *Config) (*Config, Changes, error) {
 	var changes Changes
+	if c.blank != "" && running.blank == "" {
+		// To take it at its word would take every token away, and so open a
+		// check listener that was closed.
+		return nil, changes, fmt.Errorf("%s holds no key any more: it is being written, or it was a pipe, which is read only once; "+
+			"who does want every default starts the process again", c.blank)
+	}
 	values, origin := map[string]any{}, map[string]place{}
 	for _, path := range paths(c, running) {
 		k := keyOf(path)
@@ -51,7 +59,7 @@ func (c *Config) Next(running *Config) (*Config, Changes, error) {
 	if err != nil {
 		return nil, changes, err
 	}
-	next.origin, next.filled, next.opened, next.noted = origin, c.filled, c.opened, c.noted
+	next.origin, next.filled, next.opened, next.noted, next.blank = origin, c.filled, c.opened, c.noted, c.blank
 	for name, b := range running.bound {
 		if err := next.TakeOver(name, b.listen, b.by); err != nil {
 			return nil, changes, err

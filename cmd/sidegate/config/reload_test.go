@@ -143,3 +143,28 @@ func TestReloadReference(t *testing.T) {
 		}
 	}
 }
+
+// TestNextOfAnEmptyFile: a file that is just being written, or a pipe that has been
+// read, takes no key away. One that was empty from the start may stay so.
+func TestNextOfAnEmptyFile(t *testing.T) {
+	full := load(t, Source{File: write(t, "check: {tokens: [t1]}")})
+	for _, text := range []string{"", "\n", "# nothing yet\n", "---\n", "null"} {
+		empty := load(t, Source{File: write(t, text)})
+		if next, changes, err := empty.Next(full); err == nil || next != nil || !strings.Contains(err.Error(), "holds no key any more") {
+			t.Errorf("%q: %+v, %v", text, changes, err)
+		}
+		if _, changes, err := empty.Next(empty); err != nil || len(changes.Applied) != 0 {
+			t.Errorf("%q again: %+v, %v", text, changes, err)
+		}
+		next, _, err := full.Next(empty)
+		if err != nil || len(next.Check.Tokens) != 1 {
+			t.Errorf("%q, then a token: %v", text, err)
+		}
+		if _, _, err := empty.Next(next); err == nil {
+			t.Errorf("%q, then a token, then %q: no error", text, text)
+		}
+	}
+	if next, _, err := load(t, Source{File: write(t, "check: {}")}).Next(full); err != nil || len(next.Check.Tokens) != 0 {
+		t.Errorf("a file that takes the token away: %v", err)
+	}
+}

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+
+	"github.com/sidegate/sidegate/cmd/sidegate/tlsfiles"
 )
 
 // CheckServe returns nil if a server may be started with c, otherwise all
@@ -28,7 +30,11 @@ func (c *Config) CheckListeners() error {
 		listening += len(l.listen)
 		if l.tls != nil {
 			if _, err := l.tls.Files().Load(); err != nil {
-				faults = append(faults, fmt.Errorf("%s: %w", c.at(l.name, "tls", "cert_file"), err))
+				key := "cert_file"
+				if errors.Is(err, tlsfiles.ErrNoAuthority) {
+					key = "client_ca_file"
+				}
+				faults = append(faults, fmt.Errorf("%s: %w", c.at(l.name, "tls", key), err))
 			}
 		}
 		faults = append(faults, c.checkExposed(l)...)

@@ -118,10 +118,13 @@ func (f Files) minVersion() uint16 {
 	return tls.VersionTLS12
 }
 
+// ErrNoAuthority: what is wrong is [Files].ClientCA, and neither certificate nor key.
+var ErrNoAuthority = errors.New("holds no certificate in PEM")
+
 func parsePool(path, text string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM([]byte(text)) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM", path)
+		return nil, fmt.Errorf("%s %w", path, ErrNoAuthority)
 	}
 	return pool, nil
 }

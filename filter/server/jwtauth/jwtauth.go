@@ -53,6 +53,8 @@ func (o *Options) rules() []jwt.ParserOption {
 
 func (a *Authenticator) openKeys() error {
 	o := &a.opts
+	former := o.Former
+	o.Former = nil // or each would keep all before it
 	if err := checkAlgorithms(o.Algorithms, o.Secret != ""); err != nil {
 		return err
 	}
@@ -61,6 +63,9 @@ func (a *Authenticator) openKeys() error {
 	switch {
 	case o.JWKSURL != "":
 		a.source = newSource(fromURL(o.JWKSURL, o.Transport), o.Logger, o.Metrics)
+		if former != nil && former.opts.JWKSURL == o.JWKSURL {
+			a.source.set.Store(former.source.set.Load())
+		}
 		return nil
 	case o.JWKSFile != "":
 		a.source = newSource(fromFile(o.JWKSFile), o.Logger, o.Metrics)

@@ -37,6 +37,10 @@ type Options struct {
 	// not expired.
 	MaxAge time.Duration
 
+	// Former is one whose place the new one takes, nil if there is none. Its keys
+	// count until the first fetch, if they were fetched from the same URL.
+	Former *Authenticator
+
 	// Names names users in logs. Default by a hash under a key of its own.
 	Names *border.Names
 
