@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 )
@@ -170,6 +171,29 @@ func TestReplayAsksInBatches(t *testing.T) {
 	}
 	if got = command(t, nil, "replay", file, "--check-url", url, "--summary"); strings.Contains(got.stdout, "LINE") {
 		t.Errorf("a summary: %s", got.stdout)
+	}
+}
+
+// TestReplayEndsWhereTheFileEnded: a server appends what it is asked to its decision
+// log, which may be the file.
+func TestReplayEndsWhereTheFileEnded(t *testing.T) {
+	const record = `{"sender":"alice","recipient":"bob","room_type":"direct","deliver":true}` + "\n"
+	file := write(t, strings.Repeat(record, replayBatch))
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked < 5 { // or it would not end
+			text, err := os.ReadFile(file)
+			if err != nil || os.WriteFile(file, append(text, strings.Repeat(record, replayBatch)...), 0o600) != nil {
+				t.Error("the file cannot be appended to")
+			}
+		}
+		decisions := strings.Repeat(`{"deliver":true,"notify":true,"action":"deliver","reason":"allowed"},`, replayBatch)
+		_, _ = fmt.Fprintf(w, `{"decisions":[%s]}`, strings.TrimSuffix(decisions, ","))
+	}))
+	t.Cleanup(s.Close)
+	got := command(t, nil, "replay", file, "--check-url", s.URL)
+	if want := "1000 lines: 1000 compared, 1000 the same, 0 different.\n"; got.code != exitOK || got.stdout != want || asked != 1 {
+		t.Errorf("asked %d times: %+v, want %s", asked, got, want)
 	}
 }
 
