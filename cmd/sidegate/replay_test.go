@@ -35,9 +35,8 @@ func TestReplayReadsRecords(t *testing.T) {
 		// Records of a decision log.
 		`{"time":"2030-01-31T12:00:00.000000Z","decision_id":"d","api":"native","app":"acme",` + question + `,"verify":true,"deliver":false,"notify":false,"action":"drop","reason":"recipient_blocked_sender","stale_ms":3}`: "drop",
 		`{"decision_id":"d",` + question + `,"deliver":true,"notify":true,"action":"deliver","reason":"allowed","would":{"deliver":false,"notify":false,"action":"reject","reason":"banned_in_room"}}`:                        "reject",
-		`{"decision_id":"d","sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`:                                                                                                  "its ids are hashed",
+		`{"decision_id":"d","sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`:                                                                                                  "deliver",
 		`{"ids":"hashed","sender":"x","recipient":"y","room_type":"direct","deliver":true}`:                                                                                                                                   "its ids are hashed",
-		`{"sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`:                                                                                                                    "deliver",
 	} {
 		read, err := newReplayReader(strings.NewReader(line)).next()
 		if read == nil {
@@ -200,7 +199,7 @@ func TestReplayEndsWhereTheFileEnded(t *testing.T) {
 // TestReplayRefuses what cannot be meant.
 func TestReplayRefuses(t *testing.T) {
 	file := write(t, `{"sender":"alice","recipient":"bob","room_type":"direct","deliver":true}`)
-	hashed := write(t, `{"decision_id":"d","sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`)
+	hashed := write(t, `{"decision_id":"d","ids":"hashed","sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`)
 	var asked []int
 	url := batches(t, &asked)
 	for want, args := range map[string][]string{

@@ -95,6 +95,9 @@ func TestIDsAreHashed(t *testing.T) {
 			t.Errorf("%s is not named by its hash: %s", id, text)
 		}
 	}
+	if !strings.Contains(string(text), `"app":"default","ids":"hashed","sender":`) {
+		t.Errorf("it does not say so: %s", text)
+	}
 }
 
 func TestWants(t *testing.T) {
