@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -54,6 +55,20 @@ func TestReplayReadsRecords(t *testing.T) {
 			t.Errorf("%.90s: %q, want %q", line, got, want)
 		}
 	}
+}
+
+// TestReplayOfLongIDs: a batch of the longest ids is within what the path takes.
+func TestReplayOfLongIDs(t *testing.T) {
+	const most = 4 << 20
+	id := strings.Repeat("<", 256)
+	text := strings.Repeat(`{"sender":"`+id+`","recipient":"`+id+`","room":"`+id+`","room_type":"group","deliver":true}`+"\n", replayBatch)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.ContentLength < int64(len(id)*replayBatch) || r.ContentLength > most {
+			t.Errorf("a body of %d bytes, want at most %d", r.ContentLength, most)
+		}
+	}))
+	t.Cleanup(s.Close)
+	command(t, nil, "replay", write(t, text), "--check-url", s.URL)
 }
 
 // TestReplayNumbersLines counts lines that are empty, too long or unended.
@@ -179,7 +194,10 @@ func TestReplayEndsWhereTheFileEnded(t *testing.T) {
 	const record = `{"sender":"alice","recipient":"bob","room_type":"direct","deliver":true}` + "\n"
 	file := write(t, strings.Repeat(record, replayBatch))
 	asked := 0
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Error(err)
+		}
 		if asked++; asked < 5 { // or it would not end
 			text, err := os.ReadFile(file)
 			if err != nil || os.WriteFile(file, append(text, strings.Repeat(record, replayBatch)...), 0o600) != nil {
