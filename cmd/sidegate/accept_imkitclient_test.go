@@ -190,7 +190,7 @@ func TestIMKitPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "```yaml\n")
+	_, rest, _ := strings.Cut(string(text), "```yaml served\n")
 	yaml, _, ok := strings.Cut(rest, "```")
 	if !ok {
 		t.Fatal("the page shows no configuration")

@@ -340,7 +340,7 @@ func TestAcceptR3KnownUsers(t *testing.T) {
 	s.rongOK("kknown", rongQuery, "userId=bob", `{"code":200,"users":["alice"]}`)
 }
 
-var logged1000 = regexp.MustCompile(`(?m)^\{.*"msg":"request failed".*"api":"rongcloud".*"code":1000.*\}$`)
+var logged1000 = regexp.MustCompile(`(?m)^\{.*"msg":"request failed".*"listener":"api","route":"rongcloud .*"code":1000.*\}$`)
 
 // TestAcceptR3Outage: without a database the vendor's 1000, once in the log, and
 // nothing of what is behind it.

@@ -141,7 +141,7 @@ func TestConfigPrint(t *testing.T) {
 	}{
 		{nil, []string{
 			"  level: warn # " + file + ":2\n", "  url: postgres://u:***@h/d # SIDEGATE_POSTGRES_URL\n", "token: '***'",
-			"  # " + file + ":1\n  tokens:\n", "  format: text # default\n", "limit: 3000 # default\n",
+			"  # " + file + ":1\n  tokens:\n", "  format: auto # default\n", "limit: 3000 # default\n",
 		}},
 		{[]string{"--format=json"}, []string{`"level": "warn"`, `"url": "postgres://u:***@h/d"`, `"log.level": "` + file + `:2"`}},
 		{[]string{"--format=env"}, []string{"# " + file + ":2\nSIDEGATE_LOG_LEVEL=warn\n", "# SIDEGATE_POSTGRES_URL=postgres://u:***@h/d\n"}},

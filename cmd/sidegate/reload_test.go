@@ -174,7 +174,7 @@ func TestReloadNamesWhatWaits(t *testing.T) {
 		}
 	}
 	cfg := s.current.Load().cfg
-	if cfg.Cache.MaxBytes == 64<<20 || cfg.Log.Format != "text" || cfg.Log.Level != "debug" || cfg.Sync.HardBound.Minutes() != 10 {
+	if cfg.Cache.MaxBytes == 64<<20 || cfg.Log.Format != "auto" || cfg.Log.Level != "debug" || cfg.Sync.HardBound.Minutes() != 10 {
 		t.Errorf("in force: %+v %+v %+v", cfg.Cache, cfg.Log, cfg.Sync)
 	}
 	if done := s.reload(t, ""); len(done.NeedsRestart) != 0 || !reflect.DeepEqual(done.Changed, []string{"log.level", "sync.hard_bound"}) {

@@ -10,7 +10,7 @@ require (
 
 require (
 	github.com/astaxie/beego v1.12.0 // indirect
-	github.com/google/uuid v1.3.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
 	github.com/kr/text v0.2.0 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	gopkg.in/yaml.v2 v2.2.1 // indirect

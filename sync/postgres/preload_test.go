@@ -22,10 +22,9 @@ type watched struct {
 	*postgres.Store
 	cut func()
 
-	mu     sync.Mutex
-	failed int
-	good   []cache.Range // of the block lists
-	at     int           // how many before the cut
+	mu   sync.Mutex
+	good []cache.Range // of the block lists
+	at   int           // how many before the cut
 }
 
 const cutAfter = 5
@@ -38,10 +37,7 @@ func (c *watched) Load(ctx context.Context, app string, kind cache.Kind, r cache
 		c.cut()
 	}
 	err := c.Store.Load(ctx, app, kind, r, into)
-	switch {
-	case err != nil:
-		c.failed++
-	case kind == cache.KindBlock:
+	if err == nil && kind == cache.KindBlock {
 		c.good = append(c.good, r)
 	}
 	return err
@@ -104,8 +100,8 @@ func TestPreloadGoesOnWhereItWasCut(t *testing.T) {
 			}
 			seen[r] = true
 		}
-		if c.failed == 0 || c.at == 0 {
-			t.Errorf("%d reads failed after %d", c.failed, c.at)
+		if c.at == 0 { // a read that finds its connection ended takes another one
+			t.Error("nothing was cut")
 		}
 	})
 	t.Run("server", func(t *testing.T) {
