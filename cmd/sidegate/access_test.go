@@ -127,10 +127,10 @@ func TestBadCredentials(t *testing.T) {
 	dir := t.TempDir()
 	missing, path := filepath.Join(dir, "missing"), filepath.Join(dir, "sidegate.yaml")
 	for _, tc := range []struct{ file, says string }{
-		{"api: {jwt: {secret: short-s3cret}}", "api.jwt at "+path+":1: signed tokens: the secret has 12 bytes; HS256 needs at least 32"},
+		{"api: {jwt: {secret: short-s3cret}}", "api.jwt at " + path + ":1: signed tokens: the secret has 12 bytes; HS256 needs at least 32"},
 		{
 			"apps: {a: {dialects: {imkit: {client_keys: [k], jwt: {secret: short-s3cret}}}}}",
-			"apps.a.dialects.imkit.jwt at "+path+":1: signed tokens: the secret has 12 bytes; HS256 needs at least 32",
+			"apps.a.dialects.imkit.jwt at " + path + ":1: signed tokens: the secret has 12 bytes; HS256 needs at least 32",
 		},
 		{"api: {jwt: {public_key: PEM}}", "the public key is not in PEM"},
 		{"api: {jwt: {jwks_file: " + missing + "}}", "no such file"},
