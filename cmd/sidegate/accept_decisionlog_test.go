@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -78,6 +79,47 @@ func TestAcceptDecisionLog(t *testing.T) {
 	s.interrupt()
 	if code := s.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestAcceptDecisionLogIsReplayed: what a server wrote is asked again, of itself,
+// which writes on, and of the policies of a file. Ids may look like anything.
+func TestAcceptDecisionLogIsReplayed(t *testing.T) {
+	t.Parallel()
+	dsn, path := database(t), filepath.Join(t.TempDir(), "decisions.ndjson")
+	s := startSidecar(t, dsn, "decision_log: {path: '"+path+"', sample: 1, user_ids: plain}").ready()
+	const alice, bob = "0123456789abcdef", "fedcba98%22%5c%3c%E2%80%A8é"
+	if a, err := s.request("PUT", "api", "/v1/apps/default/users/"+bob+"/blocks/"+alice); err != nil || a.status != 201 {
+		t.Fatal(a, err)
+	}
+	const denied = "/v1/can-deliver?room_type=direct&sender=" + alice + "&recipient=" + bob
+	asked := 0
+	waitFor(t, "a denial", func() bool {
+		asked++
+		return strings.Contains(s.get("check", denied).body, "recipient_blocked_sender")
+	})
+	// What was answered before the block was known is another question.
+	waitFor(t, "all lines", func() bool { return len(decisionLines(t, path)) == asked })
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.get("check", denied)
+	s.get("check", "/v1/can-deliver?room_type=group&sender=00000000deadbeef&recipient="+alice+"&room=r1&origin=server&notify_blocked=1")
+	waitFor(t, "two lines", func() bool { return len(decisionLines(t, path)) == 2 })
+	candidate := write(t, "apps: {default: {}}\n")
+	for _, of := range [][]string{
+		{"--check-url", s.urls["check"]},
+		{"--config", candidate, "--postgres-url", dsn},
+		{"--config", candidate, "--postgres-url", dsn, "--then"},
+	} {
+		n := len(decisionLines(t, path))
+		got := runProgram(t, nil, append([]string{"replay", path, "--exit-code"}, of...)...)
+		if want := fmt.Sprintf("%d lines: %d compared, %d the same, 0 different.\n", n, n, n); got.code != exitOK || got.stdout != want {
+			t.Errorf("%v: %+v, want %s", of, got, want)
+		}
+		if of[0] == "--check-url" { // its answers are on their way into the file
+			waitFor(t, "twice the lines", func() bool { return len(decisionLines(t, path)) == 2*n })
+		}
 	}
 }
 

@@ -106,11 +106,13 @@ func (c *client) do(ctx context.Context, r call) (status int, body []byte, err e
 func (c *client) request(ctx context.Context, r call) (*http.Request, error) {
 	var body io.Reader
 	if r.body != nil {
-		text, err := json.Marshal(r.body)
-		if err != nil {
+		var text bytes.Buffer
+		enc := json.NewEncoder(&text)
+		enc.SetEscapeHTML(false) // six bytes for one, and bodies have limits
+		if err := enc.Encode(r.body); err != nil {
 			return nil, fmt.Errorf("encode request: %w", err)
 		}
-		body = bytes.NewReader(text)
+		body = bytes.NewReader(bytes.TrimSuffix(text.Bytes(), []byte("\n")))
 	}
 	target := c.base + r.path
 	if len(r.query) > 0 {

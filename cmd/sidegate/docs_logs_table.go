@@ -87,6 +87,12 @@ var logMessages = []logMessage{
 		"Check `tracing.endpoint` and the receiver; `spans are sent again` follows.",
 	},
 	{
+		"spans go without a part of OTEL_RESOURCE_ATTRIBUTES, which cannot be read", "warn",
+		[]string{"error"},
+		"The variable is not a list of name=value. Spans are sent with what is right of it.",
+		"Correct it where it is set; it is read at the start.",
+	},
+	{
 		"staff read failed", "error",
 		[]string{"error", "route"},
 		"A read of the ops listener was answered 500: a fault of ours.",

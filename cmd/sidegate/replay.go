@@ -58,6 +58,11 @@ func (c *replayCmd) Run(ctx context.Context, p *program) error {
 	out := newReplayReport(c, p)
 	ask := func(ctx context.Context, with replayAnswerer) error {
 		meter := &meter{from: in, size: size, begun: p.now(), now: p.now}
+		if size > 0 {
+			// The decision log of the server that is asked has the answers to us
+			// appended to it: its end would never come.
+			meter.from = io.LimitReader(in, size)
+		}
 		// On one terminal the progress line and the differences would tear each
 		// other.
 		if c.Summary || !isTerminal(p.stdout) {

@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 )
@@ -34,9 +36,8 @@ func TestReplayReadsRecords(t *testing.T) {
 		// Records of a decision log.
 		`{"time":"2030-01-31T12:00:00.000000Z","decision_id":"d","api":"native","app":"acme",` + question + `,"verify":true,"deliver":false,"notify":false,"action":"drop","reason":"recipient_blocked_sender","stale_ms":3}`: "drop",
 		`{"decision_id":"d",` + question + `,"deliver":true,"notify":true,"action":"deliver","reason":"allowed","would":{"deliver":false,"notify":false,"action":"reject","reason":"banned_in_room"}}`:                        "reject",
-		`{"decision_id":"d","sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`:                                                                                                  "its ids are hashed",
+		`{"decision_id":"d","sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`:                                                                                                  "deliver",
 		`{"ids":"hashed","sender":"x","recipient":"y","room_type":"direct","deliver":true}`:                                                                                                                                   "its ids are hashed",
-		`{"sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`:                                                                                                                    "deliver",
 	} {
 		read, err := newReplayReader(strings.NewReader(line)).next()
 		if read == nil {
@@ -54,6 +55,20 @@ func TestReplayReadsRecords(t *testing.T) {
 			t.Errorf("%.90s: %q, want %q", line, got, want)
 		}
 	}
+}
+
+// TestReplayOfLongIDs: a batch of the longest ids is within what the path takes.
+func TestReplayOfLongIDs(t *testing.T) {
+	const most = 4 << 20
+	id := strings.Repeat("<", 256)
+	text := strings.Repeat(`{"sender":"`+id+`","recipient":"`+id+`","room":"`+id+`","room_type":"group","deliver":true}`+"\n", replayBatch)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.ContentLength < int64(len(id)*replayBatch) || r.ContentLength > most {
+			t.Errorf("a body of %d bytes, want at most %d", r.ContentLength, most)
+		}
+	}))
+	t.Cleanup(s.Close)
+	command(t, nil, "replay", write(t, text), "--check-url", s.URL)
 }
 
 // TestReplayNumbersLines counts lines that are empty, too long or unended.
@@ -173,10 +188,36 @@ func TestReplayAsksInBatches(t *testing.T) {
 	}
 }
 
+// TestReplayEndsWhereTheFileEnded: a server appends what it is asked to its decision
+// log, which may be the file.
+func TestReplayEndsWhereTheFileEnded(t *testing.T) {
+	const record = `{"sender":"alice","recipient":"bob","room_type":"direct","deliver":true}` + "\n"
+	file := write(t, strings.Repeat(record, replayBatch))
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Error(err)
+		}
+		if asked++; asked < 5 { // or it would not end
+			text, err := os.ReadFile(file)
+			if err != nil || os.WriteFile(file, append(text, strings.Repeat(record, replayBatch)...), 0o600) != nil {
+				t.Error("the file cannot be appended to")
+			}
+		}
+		decisions := strings.Repeat(`{"deliver":true,"notify":true,"action":"deliver","reason":"allowed"},`, replayBatch)
+		_, _ = fmt.Fprintf(w, `{"decisions":[%s]}`, strings.TrimSuffix(decisions, ","))
+	}))
+	t.Cleanup(s.Close)
+	got := command(t, nil, "replay", file, "--check-url", s.URL)
+	if want := "1000 lines: 1000 compared, 1000 the same, 0 different.\n"; got.code != exitOK || got.stdout != want || asked != 1 {
+		t.Errorf("asked %d times: %+v, want %s", asked, got, want)
+	}
+}
+
 // TestReplayRefuses what cannot be meant.
 func TestReplayRefuses(t *testing.T) {
 	file := write(t, `{"sender":"alice","recipient":"bob","room_type":"direct","deliver":true}`)
-	hashed := write(t, `{"decision_id":"d","sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`)
+	hashed := write(t, `{"decision_id":"d","ids":"hashed","sender":"0123456789abcdef","recipient":"fedcba9876543210","room_type":"direct","deliver":true}`)
 	var asked []int
 	url := batches(t, &asked)
 	for want, args := range map[string][]string{

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"time"
 	"unicode/utf8"
 
@@ -112,20 +111,9 @@ type replayRecord struct {
 	NotifyBlocked bool   `json:"notify_blocked"`
 	At            string `json:"at"`
 	Time          string `json:"time"`
-	DecisionID    string `json:"decision_id"`
-	IDs           string `json:"ids"`
+	IDs           string `json:"ids"` // hashed: there is nobody of these names
 	replayVerdict
 	Would *replayVerdict `json:"would"`
-}
-
-// hashedID is the form of an id in a decision log that hashes them.
-var hashedID = regexp.MustCompile(`^[0-9a-f]{16}$`)
-
-// hashed reports whether the ids of a record are no ids. A log that does not say so
-// itself is known by their form.
-func (r *replayRecord) hashed() bool {
-	return r.IDs == "hashed" ||
-		r.IDs == "" && r.DecisionID != "" && hashedID.MatchString(r.Sender) && hashedID.MatchString(r.Recipient)
 }
 
 // parse reads a line into l.
@@ -137,7 +125,7 @@ func (l *replayLine) parse(text []byte) error {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return fmt.Errorf("it is not a record: %w", err)
 	}
-	if r.hashed() {
+	if r.IDs == "hashed" {
 		return errHashed
 	}
 	l.App = r.App

@@ -34,7 +34,8 @@ type Options struct {
 	Output io.Writer
 	// Sample is the share of plain deliveries that is recorded, from 0 to 1.
 	Sample float64
-	// Rate is the most records a second, with as many at once; 0 = no limit.
+	// Rate is the most records a second, with as many at once; 0 = no limit. Plain
+	// deliveries get no more than leaves half of that for the rest.
 	Rate int
 	// Names names users and rooms. Required.
 	Names *border.Names
@@ -135,9 +136,13 @@ func (l *Log) Record(check *filter.Check, d *filter.Decision, about About) {
 	if l == nil {
 		return
 	}
-	now := time.Now()
-	if l.limit != nil && !l.limit.AllowN(now, 1) {
+	now, plain := time.Now(), !Exception(d)
+	if !l.allows(now, plain) {
 		l.metrics.dropped[dropRate].Inc()
+		return
+	}
+	if plain && len(l.queue) >= queueLength/2 {
+		l.metrics.dropped[dropQueue].Inc()
 		return
 	}
 	if about.ID.IsZero() {
@@ -152,6 +157,19 @@ func (l *Log) Record(check *filter.Check, d *filter.Decision, about About) {
 		l.metrics.dropped[dropQueue].Inc()
 		l.reuse(r)
 	}
+}
+
+// allows reports whether the rate has room for one more record. Plain deliveries are
+// by far the most and are a sample anyway: half of the burst, and of the queue, is
+// not for them, so that no denial is lost for their sake.
+func (l *Log) allows(now time.Time, plain bool) bool {
+	if l.limit == nil {
+		return true
+	}
+	if plain && l.limit.TokensAt(now) < float64(l.limit.Burst()/2+1) {
+		return false
+	}
+	return l.limit.AllowN(now, 1)
 }
 
 // unused returns a record to be filled.

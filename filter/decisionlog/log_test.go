@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"pgregory.net/rapid"
 
 	"github.com/sidegate/sidegate/filter"
@@ -95,6 +96,9 @@ func TestIDsAreHashed(t *testing.T) {
 			t.Errorf("%s is not named by its hash: %s", id, text)
 		}
 	}
+	if !strings.Contains(string(text), `"app":"default","ids":"hashed","sender":`) {
+		t.Errorf("it does not say so: %s", text)
+	}
 }
 
 func TestWants(t *testing.T) {
@@ -143,6 +147,32 @@ func TestRateIsHeld(t *testing.T) {
 	written := len(lines(t, path))
 	if written < 5 || written > most || written+l.dropped(dropRate) != 100 || l.written() != written {
 		t.Errorf("%d written, %d counted as that, %d dropped", written, l.written(), l.dropped(dropRate))
+	}
+}
+
+// TestDeliveriesLeaveRoomForDenials: however many deliveries there are, denials find
+// half of the rate's burst and half of the queue.
+func TestDeliveriesLeaveRoomForDenials(t *testing.T) {
+	for _, c := range []struct {
+		cause drop
+		rate  int
+		room  int
+	}{{dropRate, 100, 100}, {dropQueue, 0, queueLength}} {
+		l, err := New(Options{Path: file(t), Rate: c.rate, Names: border.PlainNames(), Metrics: NewMetrics(nil)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dropped := func() int { return int(testutil.ToFloat64(l.metrics.dropped[c.cause])) }
+		for range 2 * c.room { // nobody writes
+			l.Record(&check, &allowed, About{})
+		}
+		before := dropped()
+		for range c.room / 2 {
+			l.Record(&check, &denied, About{})
+		}
+		if before == 0 || dropped() != before {
+			t.Errorf("%s: %d deliveries were dropped, and then %d denials", dropNames[c.cause], before, dropped()-before)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	dropped := factory.NewCounterVec(prometheus.CounterOpts{
 		Name: "sidegate_decision_log_dropped_total",
 		Help: "Records of decisions that were given up, by cause: rate = more than decision_log.rate allows, queue = the disk or the reader of the pipe " +
-			"is too slow, write = it refused. The decisions themselves were answered. Any rate means that denials are missing from the log.",
+			"is too slow, write = it refused. The decisions themselves were answered. Sampled deliveries are dropped first; while the figure stands still, no denial is missing.",
 	}, []string{"cause"})
 	for cause, name := range dropNames {
 		m.dropped[cause] = dropped.WithLabelValues(name)

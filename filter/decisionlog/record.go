@@ -61,6 +61,7 @@ func (r *record) append(b []byte, names *border.Names) []byte {
 	}
 	b = append(append(b, `,"api":"`...), r.api.String()...)
 	b = appendText(append(b, `","app":`...), r.part(0))
+	b = appendIf(b, names.Hashed(), `,"ids":"hashed"`) // a hash looks like an id
 	b = appendName(append(b, `,"sender":`...), r.part(1), names)
 	b = appendName(append(b, `,"recipient":`...), r.part(2), names)
 	b = append(append(append(b, `,"room_type":"`...), r.roomType.String()...), '"')

@@ -43,7 +43,26 @@ func (s *sink) openLocked() error {
 		return fmt.Errorf("open the decision log: %w", err)
 	}
 	s.out = file
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		s.torn = endsTorn(s.path, info.Size())
+	}
 	return nil
+}
+
+// endsTorn reports whether a file ends in the midst of a line: whoever wrote it, this
+// process or one before, was cut off by a full disk or by its end.
+func endsTorn(path string, size int64) bool {
+	if size == 0 {
+		return false
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false // it may be written to, and not read
+	}
+	defer file.Close()
+	var last [1]byte
+	_, err = file.ReadAt(last[:], size-1)
+	return err == nil && last[0] != '\n'
 }
 
 func (s *sink) close() error {
@@ -70,7 +89,6 @@ func (s *sink) renew() {
 	if err := s.open(); err != nil {
 		s.failed(err)
 	}
-	s.torn = false
 }
 
 // write writes whole lines. Those that do not reach the file are counted.

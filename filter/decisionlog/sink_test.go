@@ -2,6 +2,7 @@ package decisionlog
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -190,5 +191,41 @@ func TestTornLine(t *testing.T) {
 	s.write([]byte("next\n"), 1)
 	if got := <-rest; !bytes.HasSuffix(got, []byte("\nnext\n")) || bytes.Contains(got, []byte("xnext")) {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestFileThatEndsTorn: the line that a process before could not end is ended before
+// the next one, also when a SIGHUP was for something else than the file.
+func TestFileThatEndsTorn(t *testing.T) {
+	path := file(t)
+	if err := os.WriteFile(path, []byte(`{"time":"2030-01-`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, Options{Path: path})
+	l.Record(&check, &denied, About{})
+	waitFor(t, "the first line", func() bool { return l.written() == 1 })
+	again, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := again.WriteString(`{"time":"2030-02-`); err != nil { // as if the disk had been full
+		t.Fatal(err)
+	}
+	l.Reopen()
+	l.Record(&check, &denied, About{})
+	l.stop()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := 0
+	for line := range strings.Lines(string(text)) {
+		if json.Valid([]byte(line)) {
+			whole++
+		}
+	}
+	if whole != 2 || strings.Count(string(text), "\n") != 4 {
+		t.Errorf("%d lines are whole: %s", whole, text)
 	}
 }

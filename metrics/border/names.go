@@ -41,6 +41,9 @@ func HashedNames(key string) *Names {
 	return n
 }
 
+// Hashed reports whether names are hashes, and not the ids themselves.
+func (n *Names) Hashed() bool { return !n.plain }
+
 // Of returns the name of an id.
 func (n *Names) Of(id string) string {
 	if n.plain {

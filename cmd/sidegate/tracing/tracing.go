@@ -67,7 +67,9 @@ func (t *Tracing) Run(ctx context.Context) error {
 		attribute.String("service.name", "sidegate"), attribute.String("service.version", t.opts.Version),
 	), resource.WithFromEnv())
 	if err != nil {
-		return fmt.Errorf("tracing: OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		// The variable may come from whoever runs the cluster, for all containers of
+		// it: what observers got wrong is no reason to end.
+		t.opts.Logger.Warn("spans go without a part of OTEL_RESOURCE_ATTRIBUTES, which cannot be read", "error", err)
 	}
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(&exporter{SpanExporter: to, log: t.opts.Logger}),

@@ -196,6 +196,20 @@ func TestVariables(t *testing.T) {
 }
 
 // TestReceiverThatRefuses is logged when it begins and when it has ended.
+// TestVariableThatCannotBeRead costs what it would have said, and nothing else.
+func TestVariableThatCannotBeRead(t *testing.T) {
+	r := newReceiver(t)
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=blocks,broken")
+	var said bytes.Buffer
+	tr, stop := running(t, Options{Endpoint: r.URL, Sample: 1, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	_, end := tr.Begin(t.Context(), "GET")
+	end("/", 200)
+	stop()
+	if len(r.spans) != 1 || strings.Count(said.String(), "OTEL_RESOURCE_ATTRIBUTES") != 1 {
+		t.Errorf("%d spans; %s", len(r.spans), said.String())
+	}
+}
+
 func TestReceiverThatRefuses(t *testing.T) {
 	r := newReceiver(t)
 	r.refuse.Store(true)
