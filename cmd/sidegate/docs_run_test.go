@@ -138,7 +138,7 @@ func (r *docReader) start(file string) {
 		r.serving.signal(syscall.SIGTERM)
 		r.serving.wait()
 	} else {
-		r.dsn = pgtest.Empty(r.t)
+		r.dsn = pgtest.Database(r.t)
 		if err := os.Mkdir(filepath.Join(r.dir, "bin"), 0o755); err != nil {
 			r.t.Fatal(err)
 		}

@@ -30,13 +30,18 @@ func secrets(t testing.TB) (server, client *tls.Config) {
 // dialTLS is dial with the handshake behind it.
 func (r *running) dialTLS(config *tls.Config) *tls.Conn {
 	r.t.Helper()
-	config = config.Clone()
-	config.ServerName = "127.0.0.1"
-	nc := tls.Client(r.dial(), config)
+	nc := tls.Client(r.dial(), r.named(config))
 	if err := nc.Handshake(); err != nil {
 		r.t.Fatal(err)
 	}
 	return nc
+}
+
+// named is a client's configuration with the name that the certificate is for.
+func (r *running) named(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.ServerName = "127.0.0.1"
+	return config
 }
 
 // TestTLS: over TLS a listener says what it says without, byte for byte but for the
@@ -144,16 +149,18 @@ func TestHandshakeIsBounded(t *testing.T) {
 	if _, err := io.ReadAll(silent); err != nil {
 		t.Errorf("the silent one: %v", err)
 	}
-	// Their places are free again.
+	// Their places are free again, as soon as the listener has noticed; an honest
+	// client may be too slow for this bound as well, on a busy machine.
 	for range 3 {
-		nc := r.dialTLS(client)
-		defer nc.Close()
-		if _, err := io.WriteString(nc, request("GET", goodTarget, "")); err != nil {
-			t.Fatal(err)
-		}
-		if a, err := readAnswer(bufio.NewReader(nc), false); err != nil || a.status != 200 {
-			t.Errorf("%+v, %v", a, err)
-		}
+		waitFor(t, func() bool {
+			nc := tls.Client(r.dial(), r.named(client))
+			t.Cleanup(func() { _ = nc.Close() }) // it may have been hung up on
+			if _, err := io.WriteString(nc, request("GET", goodTarget, "")); err != nil {
+				return false
+			}
+			a, err := readAnswer(bufio.NewReader(nc), false)
+			return err == nil && a.status == 200
+		})
 	}
 }
 
@@ -188,6 +195,13 @@ func TestStopOverTLS(t *testing.T) {
 	}
 	if _, err := half.Write([]byte{22, 3, 1}); err != nil {
 		t.Fatal(err)
+	}
+	// Not before an answer has the listener seen the end of the handshake.
+	if _, err := io.WriteString(idle, request("GET", "/openapi.json", "")); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := readAnswer(bufio.NewReader(idle), false); err != nil || a.status != 200 {
+		t.Fatalf("%+v, %v", a, err)
 	}
 	if _, err := io.WriteString(busy, request("PUT", "/v1/apps/default/users/a/blocks/b", "")); err != nil {
 		t.Fatal(err)
