@@ -51,3 +51,23 @@ func TestTraceInContext(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// FuzzParseTrace: what is taken for a trace stands in the header digit by digit, and
+// nothing makes the parser fail.
+func FuzzParseTrace(f *testing.F) {
+	for _, seed := range []string{goodTrace, "", "01-" + goodTrace[3:] + "-more", strings.ToUpper(goodTrace), goodTrace[:54]} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, header []byte) {
+		got := ParseTrace(header)
+		if got.IsZero() {
+			if got != (Trace{}) {
+				t.Errorf("%q is half a trace: %+v", header, got)
+			}
+			return
+		}
+		if want := fmt.Sprintf("-%x-%x-", got.ID, got.Span); got.Span == [8]byte{} || string(header[2:2+len(want)]) != want {
+			t.Errorf("%q is taken for %+v", header, got)
+		}
+	})
+}
