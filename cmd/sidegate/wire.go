@@ -297,7 +297,7 @@ func (s *sidegate) giveNotice(ctx context.Context) {
 	if ctx.Err() == nil {
 		return
 	}
-	s.log.Info("stopping", "delay", s.cfg.Shutdown.Delay, "timeout", s.cfg.Shutdown.Timeout)
+	s.log.Info("stopping", "delay", s.cfg.Shutdown.Delay.String(), "timeout", s.cfg.Shutdown.Timeout.String())
 	time.Sleep(s.cfg.Shutdown.Delay)
 }
 
