@@ -18,6 +18,9 @@ const (
 	// auditLook is the longest time for which a process does not look how the rounds
 	// stand, which others may work on.
 	auditLook = 30 * time.Second
+	// auditFirst is the longest pause before the first look: a start has other things
+	// to do.
+	auditFirst = 5 * time.Second
 	// auditFailed is the pause after a failure.
 	auditFailed = 5 * time.Second
 	// auditLines is how many damaged lists of a round a process names in its log.
@@ -90,7 +93,7 @@ func (a *Auditor) Set(s AuditSettings) {
 // and when they end; what was done before stays done. Call it once.
 func (a *Auditor) Run(ctx context.Context) error {
 	a.ended = a.metrics.begin()
-	timer := time.NewTimer(rand.N(auditPause))
+	timer := time.NewTimer(min(auditFirst, a.settings.Load().Period/100))
 	defer timer.Stop()
 	for {
 		select {
