@@ -24,20 +24,25 @@ func TestAcceptAuditRepairs(t *testing.T) {
 
 	psql(t, dsn, "BEGIN; "+replica+`; DELETE FROM sidegate.block WHERE owner = 'bob';
 		INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'dave', 'mallory'), ('default', 'new', 'alice');
+		INSERT INTO sidegate.block (app, owner, target) SELECT 'default', 'hoarder', 't' || i FROM generate_series(1, 3001) i;
 		UPDATE sidegate.owner SET size = 7, digest = 7, version = 1 WHERE owner = 'carl'; COMMIT`)
 	began := time.Now()
 	s.enforced(taken, allowed)
 	s.enforced(given, dropped)
 	s.enforced(question{sender: "alice", recipient: "new"}, dropped)
 	s.enforced(kept, dropped)
+	// A list over the limit keeps every entry, and each of them counts.
+	s.enforced(question{sender: "t1", recipient: "hoarder"}, dropped)
+	s.enforced(question{sender: "t3001", recipient: "hoarder"}, dropped)
 	t.Logf("damage was found, repaired and enforced %v after it was done, the audit's period being %v", time.Since(began).Round(time.Millisecond), period)
-	if found := s.samples()["sidegate_db_audit_mismatches_total"]; found != 4 {
-		t.Errorf("%v lists were found damaged, want 4", found)
+	if found := s.samples()["sidegate_db_audit_mismatches_total"]; found != 5 {
+		t.Errorf("%v lists were found damaged, want 5", found)
 	}
-	if log := s.stderr.String(); strings.Count(log, "the database was changed behind its triggers") != 4 || strings.Contains(log, "mallory") || strings.Contains(log, `"bob"`) {
+	if log := s.stderr.String(); strings.Count(log, "the database was changed behind its triggers") != 5 || strings.Contains(log, "mallory") || strings.Contains(log, `"bob"`) {
 		t.Error("the log does not have a line for each list, without ids")
 	}
-	if got := runProgram(t, nil, "db", "audit", "--postgres-url", dsn); got.code != exitOK {
+	got := runProgram(t, nil, "db", "audit", "--postgres-url", dsn)
+	if got.code != 1 || !strings.HasPrefix(got.stdout, "default block hoarder: it has 3001 entries, more than any list may have\n1 of 5 lists differ") {
 		t.Errorf("the audit by hand: %+v", got)
 	}
 }
