@@ -64,9 +64,9 @@ var (
 	ErrBusy = errors.New("cache: somebody waits for a page")
 )
 
-// sampleTries is how many slots are looked at for a page: of a directory that is
-// one part in a thousand full, one is found with 98 %.
-const sampleTries = 4096
+// sampleTries is how many slots are looked at for a page: where one in a hundred is
+// taken, a page is found all but always, and the next sample tries again.
+const sampleTries = 1024
 
 // Sample chooses one page of memory, each with the same chance, and reads it from
 // the database, as a load does but without a word to those who ask: what is read
