@@ -57,6 +57,12 @@ var logMessages = []logMessage{
 		"Restart the process when it suits: see [reload](../how-to/reload.md).",
 	},
 	{
+		"lists in memory are not what the database holds", "error",
+		[]string{"app", "kind", "lists", "not_told", "owner_hash_from", "owner_hash_to", "version_in_database", "version_in_memory"},
+		"The sampled audit has read a page of memory again and found lists that differ although no change was on its way; `lists` counts them by how they differ. Answers from them were wrong. The page was read again, unless the database contradicts itself (`rows`). At most one such message in ten seconds; `not_told` counts those between.",
+		"See the [runbook](../runbooks/audit-mismatch.md); `owner_hash_from` and `owner_hash_to` say which lists.",
+	},
+	{
 		"postgres.url connects as a superuser; a role that is a member of sidegate_read and sidegate_write is enough", "warn",
 		nil,
 		"Whoever gets hold of the connection could do anything to the server.",
@@ -157,6 +163,24 @@ var logMessages = []logMessage{
 		[]string{"error"},
 		"systemd asked to be told how it goes (`NOTIFY_SOCKET`), and its socket did not take it.",
 		"Check `Type=notify` of the unit and that the sandbox leaves the socket reachable.",
+	},
+	{
+		"too many lists in memory are wrong, and the other processes could not be told", "error",
+		[]string{"error"},
+		"Three pages within a thousand samples differed. The database could not be given a new incarnation, so only this process reads everything again.",
+		"Run `sidegate db bump-incarnation` when the database answers, so that the others do, too.",
+	},
+	{
+		"too many lists in memory are wrong; every process reads all lists again", "error",
+		[]string{},
+		"Three pages within a thousand samples differed. The database has a new incarnation, and whoever follows it starts over; at most once in an hour.",
+		"See the [runbook](../runbooks/audit-mismatch.md).",
+	},
+	{
+		"too many lists in memory are wrong; this process reads all lists again", "error",
+		[]string{},
+		"Three pages within a thousand samples differed. This process may not write, or the others were told within the last hour.",
+		"See the [runbook](../runbooks/audit-mismatch.md). If other processes may be wrong as well: `sidegate db bump-incarnation`.",
 	},
 	{
 		"upkeep of the database fails", "warn",
