@@ -139,6 +139,18 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Sync.HardBound },
 	},
 	{
+		key: "sync.retention", yaml: "24h", want: 24 * time.Hour,
+		get: func(c *Config) any { return c.Sync.Retention },
+	},
+	{
+		key: "audit.period", yaml: "0s", want: time.Duration(0),
+		get: func(c *Config) any { return c.Audit.Period },
+	},
+	{
+		key: "audit.repair", yaml: "false", want: false,
+		get: func(c *Config) any { return c.Audit.Repair },
+	},
+	{
 		key: "cache.max_bytes", yaml: "1GiB", want: int64(1 << 30),
 		get: func(c *Config) any { return c.Cache.MaxBytes },
 	},
@@ -237,6 +249,10 @@ var keyCases = []keyCase{
 	{
 		key: "apps.*.known_users", yaml: "true", want: true,
 		get: func(c *Config) any { return c.Apps["acme"].KnownUsers },
+	},
+	{
+		key: "apps.*.history_retention", yaml: "720h", want: 720 * time.Hour,
+		get: func(c *Config) any { return c.Apps["acme"].HistoryRetention },
 	},
 	{
 		key: "apps.*.invitations", yaml: "exclude", want: filter.InvitationsExclude,
