@@ -61,7 +61,7 @@ func (c *probeCmd) Run(ctx context.Context, p *program) error {
 	log, _ := newLogger(config.Log{Level: "warn", Format: "auto"}, p.stderr)
 	probe, err := prober.New(prober.Options{
 		Writer: writer, Find: targets.find, FindEvery: findEvery(targets),
-		Interval: c.Interval, Duration: c.Duration, SoftBound: c.SoftBound,
+		Interval: c.Interval, Duration: c.Duration, SoftBound: func() time.Duration { return c.SoftBound },
 		Settle: probeSettle * c.SoftBound, Grace: probeGrace,
 		Metrics: prober.NewMetrics(registry), Logger: log,
 	})

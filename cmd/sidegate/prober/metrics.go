@@ -22,19 +22,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		writes: counter("probe_writes_total", "Writes of the prober, by what became of them.", "outcome"),
-		reads:  counter("probe_reads_total", "Questions that the prober asked a target.", "target"),
+		reads:  counter("probe_reads_total", "Questions that the prober asked a sidecar.", "sidecar"),
 		unanswered: counter("probe_unanswered_total",
-			"Those of them that had no answer, or one that knew nothing. Rising: the target is away, or has no list to answer from.", "target"),
+			"Those of them that had no answer, or one that knew nothing. Rising: the sidecar is away, or has no list to answer from.", "sidecar"),
 		violations: counter("probe_violations_total",
-			"Answers of a target that contradict an acknowledged write: too_old, older than they say; at_least, without the write whose revision was asked with; "+
-				"fell_back, after the target had shown it. Any is a bug, a database that lost what it had acknowledged, or two processes behind one address.", "target", "kind"),
+			"Answers of a sidecar that contradict an acknowledged write: too_old, older than they say; at_least, without the write whose revision was asked with; "+
+				"fell_back, after the sidecar had shown it. Any is a bug, a database that lost what it had acknowledged, or two processes behind one address.", "sidecar", "kind"),
 		windows: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "sidegate", Name: "probe_window_seconds",
-			Help:                        "From the acknowledgement of a write until a target answered with it. About a poll interval is normal.",
+			Help:                        "From the acknowledgement of a write until a sidecar answered with it. About a poll interval is normal.",
 			Buckets:                     prometheus.ExponentialBuckets(0.001, 2, 14),
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
 			NativeHistogramMinResetDuration: time.Hour,
-		}, []string{"target"}),
+		}, []string{"sidecar"}),
 	}
 	m.acknowledged, m.refused, m.unknown = m.writes.WithLabelValues("acknowledged"), m.writes.WithLabelValues("refused"), m.writes.WithLabelValues("unknown")
 	if reg != nil {

@@ -75,10 +75,12 @@ type Options struct {
 	Interval time.Duration
 	// Duration ends the run; 0 = when the context of Run ends.
 	Duration time.Duration
-	// Patient waits while the lists cannot be written, instead of failing.
+	// Patient waits while targets are not found or lists cannot be written, instead
+	// of failing.
 	Patient bool
-	// SoftBound is the age that an answer may have without a word. Above 0.
-	SoftBound time.Duration
+	// SoftBound returns the age, above 0, that an answer may have now without a
+	// word. Required.
+	SoftBound func() time.Duration
 	// Settle is how long Run waits at the end for answers that have the last
 	// writes; 0 = it does not.
 	Settle time.Duration
@@ -108,12 +110,12 @@ type Prober struct {
 // New makes a prober. It starts nothing.
 func New(opts Options) (*Prober, error) {
 	switch {
-	case opts.Writer == nil || opts.Find == nil:
-		return nil, errors.New("prober: a writer and targets are required")
+	case opts.Writer == nil || opts.Find == nil || opts.SoftBound == nil:
+		return nil, errors.New("prober: a writer, targets and a soft bound are required")
 	case opts.Interval < MinInterval:
 		return nil, errors.New("prober: the interval is below its minimum of " + MinInterval.String())
-	case opts.SoftBound <= 0 || opts.Grace <= 0:
-		return nil, errors.New("prober: soft bound and grace have to be above zero")
+	case opts.Grace <= 0:
+		return nil, errors.New("prober: the grace is not above zero")
 	}
 	if opts.Metrics == nil {
 		opts.Metrics = NewMetrics(nil)
@@ -143,14 +145,23 @@ func (p *Prober) Run(ctx context.Context) error {
 	crew := &readers{p: p, running: map[string]context.CancelFunc{}}
 	defer crew.wait() // last: after stop
 	defer stop()
-	if err := crew.find(ctx, reading); err != nil {
+	err := crew.find(ctx, reading)
+	switch {
+	case err == nil:
+	case !p.opts.Patient:
 		return err
+	default:
+		p.lament(ctx, err)
 	}
-	err := p.takeSeat(ctx)
+	err = p.takeSeat(ctx)
 	if err != nil && !p.opts.Patient && ctx.Err() == nil {
 		return errors.Join(err, p.tidy(ctx))
 	}
-	p.probe(ctx, func() { p.findAgain(ctx, reading, crew) })
+	p.probe(ctx, func() {
+		if err := crew.find(ctx, reading); err != nil {
+			p.lament(ctx, err)
+		}
+	})
 	p.settle(ctx)
 	stop()
 	crew.wait()
@@ -178,8 +189,9 @@ func (p *Prober) probe(ctx context.Context, find func()) {
 	}
 }
 
-func (p *Prober) findAgain(ctx, reading context.Context, crew *readers) {
-	if err := crew.find(ctx, reading); err != nil && ctx.Err() == nil {
+// lament says that targets were not found.
+func (p *Prober) lament(ctx context.Context, err error) {
+	if ctx.Err() == nil {
 		p.opts.Logger.Warn("the targets of the probe were not found; those known before are read on", "error", err)
 	}
 }

@@ -134,9 +134,9 @@ func TestWritesThatFail(t *testing.T) {
 		late  bool
 		check func(Writes) bool
 	}{
-		"refused":          {every(3, fmt.Errorf("%w: busy", ErrRefused)), false, func(w Writes) bool { return w.Refused > 10 && w.Unknown == 0 }},
-		"lost, not done":   {every(41, errLost), false, func(w Writes) bool { return w.Unknown > 5 && w.Acknowledged > 200 }},
-		"lost and done":    {every(41, errLost), true, func(w Writes) bool { return w.Unknown > 5 && w.Acknowledged > 200 }},
+		"refused":        {every(3, fmt.Errorf("%w: busy", ErrRefused)), false, func(w Writes) bool { return w.Refused > 10 && w.Unknown == 0 }},
+		"lost, not done": {every(41, errLost), false, func(w Writes) bool { return w.Unknown > 5 && w.Acknowledged > 200 }},
+		"lost and done":  {every(41, errLost), true, func(w Writes) bool { return w.Unknown > 5 && w.Acknowledged > 200 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
@@ -187,7 +187,7 @@ func TestTwoProbersDoNotMeet(t *testing.T) {
 		for range many {
 			p, err := New(Options{
 				Writer: w, Find: func(context.Context) ([]Target, error) { return []Target{s.target("a")}, nil },
-				Interval: 100 * time.Millisecond, Duration: 2 * time.Second, SoftBound: soft, Settle: soft, Grace: time.Second, Patient: true,
+				Interval: 100 * time.Millisecond, Duration: 2 * time.Second, SoftBound: softBound, Settle: soft, Grace: time.Second, Patient: true,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -241,7 +241,7 @@ func TestInterrupted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		p, err := New(Options{
 			Writer: w, Find: func(context.Context) ([]Target, error) { return []Target{s.target("a")}, nil },
-			Interval: MinInterval, SoftBound: soft, Settle: soft, Grace: time.Second,
+			Interval: MinInterval, SoftBound: softBound, Settle: soft, Grace: time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -290,9 +290,9 @@ func TestOptions(t *testing.T) {
 	find := func(context.Context) ([]Target, error) { return nil, nil }
 	for name, o := range map[string]Options{
 		"nothing":      {},
-		"no interval":  {Writer: newWorld(), Find: find, SoftBound: 1, Grace: 1},
+		"no interval":  {Writer: newWorld(), Find: find, SoftBound: softBound, Grace: 1},
 		"no bound":     {Writer: newWorld(), Find: find, Interval: time.Second, Grace: 1},
-		"no end to it": {Writer: newWorld(), Find: find, Interval: time.Second, SoftBound: 1},
+		"no end to it": {Writer: newWorld(), Find: find, Interval: time.Second, SoftBound: softBound},
 	} {
 		if _, err := New(o); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -300,7 +300,7 @@ func TestOptions(t *testing.T) {
 	}
 	for _, n := range []int{0, MaxTargets + 1} {
 		p, err := New(Options{
-			Writer: newWorld(), Interval: time.Second, SoftBound: 1, Grace: 1,
+			Writer: newWorld(), Interval: time.Second, SoftBound: softBound, Grace: 1,
 			Find: func(context.Context) ([]Target, error) { return make([]Target, n), nil },
 		})
 		if err != nil {

@@ -144,7 +144,7 @@ func (p *Prober) write(ctx context.Context) {
 	defer stop()
 	p.renew(ctx, s)
 	p.mu.Lock()
-	list := s.follow(p.now() - slowness*p.opts.SoftBound)
+	list := s.follow(p.now() - slowness*p.opts.SoftBound())
 	s.current = list
 	entry := &s.entries[list]
 	entry.begin(p.now())

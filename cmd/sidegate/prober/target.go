@@ -165,7 +165,7 @@ func (p *Prober) record(t *target, e *errand, a answer, err error) time.Duration
 		return 0 // it was about lists that were left
 	}
 	if a.age == 0 {
-		a.age = p.opts.SoftBound
+		a.age = p.opts.SoftBound()
 	}
 	t.figures.MaxAge = max(t.figures.MaxAge, a.age)
 	entry, show := &e.seat.entries[e.list], &t.entries[e.list]
@@ -239,7 +239,7 @@ func (p *Prober) accuse(t *target, e *errand, a answer, broken Kind) {
 	}
 	if now := (complaint{e.list, entry.newest(), broken}); t.complain != now {
 		t.complain = now
-		p.opts.Logger.Warn("a probe was answered wrongly", "target", t.Name, "kind", string(broken), "what", v.String())
+		p.opts.Logger.Warn("a probe was answered wrongly", "sidecar", t.Name, "kind", string(broken), "what", v.String())
 	}
 }
 

@@ -107,6 +107,8 @@ type sidecar struct {
 
 const soft = 2 * time.Second
 
+func softBound() time.Duration { return soft }
+
 func (s *sidecar) target(name string) Target {
 	return Target{Name: name, Ask: func(_ context.Context, q Question) (Answer, error) {
 		time.Sleep(time.Millisecond / 2)
@@ -155,7 +157,7 @@ func probeWorld(t *testing.T, w *world, change func(*Options), sidecars ...*side
 		}
 		opts := Options{
 			Writer: w, Find: func(context.Context) ([]Target, error) { return targets, nil },
-			Interval: 500 * time.Millisecond, Duration: 30 * time.Second, SoftBound: soft, Settle: 2 * soft, Grace: time.Second,
+			Interval: 500 * time.Millisecond, Duration: 30 * time.Second, SoftBound: softBound, Settle: 2 * soft, Grace: time.Second,
 		}
 		if change != nil {
 			change(&opts)
