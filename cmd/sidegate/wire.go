@@ -58,6 +58,7 @@ type sidegate struct {
 
 	decisions *decisionlog.Log // nil if it is off
 	tracing   *tracing.Tracing // likewise
+	probe     *ownProbe        // likewise
 
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
@@ -150,6 +151,9 @@ func (s *sidegate) buildDoors() error {
 		}
 	}
 	s.enter(g)
+	if err := s.buildProbe(); err != nil {
+		return err
+	}
 	return s.buildOps()
 }
 
@@ -294,7 +298,11 @@ func (s *sidegate) run(ctx context.Context) error {
 		s.giveNotice(ctx)
 		return nil
 	}}
-	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, last, ops)
+	var probe stage // which asks the doors
+	if s.probe != nil {
+		probe = stage{s.runProbe}
+	}
+	err := runStages(ctx, notice, probe, doors, upkeep, stage{s.follower.Run}, last, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -26,6 +26,8 @@ type Config struct {
 	// they are asked for.
 	DecisionLog DecisionLog `koanf:"decision_log"`
 	Tracing     Tracing     `koanf:"tracing"`
+	// Probe is off unless it has an interval.
+	Probe Probe `koanf:"probe"`
 	// Apps are the tenants by name. The one called "default" is always
 	// there: a request that names no app means it.
 	Apps     map[string]App `koanf:"apps"`
