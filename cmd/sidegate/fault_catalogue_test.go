@@ -16,6 +16,10 @@ var faultCatalogue = []faultRow{
 		must: "answer from memory and say how old that is; read everything again"},
 	{test: "TestFaultRestartLoop", fault: "Postgres is restarted in good order, over and over",
 		must: "the same, with fewer errors; refuse writes with `store_unavailable`"},
+	{test: "TestFaultFailover", fault: "failover to a standby that has everything",
+		must: "notice the new timeline and read everything again"},
+	{test: "TestFaultFailoverLosesTail", fault: "failover to a standby that lacks the last writes, and new ones reach the same versions",
+		must: "the same: versions alone tell nothing"},
 	{test: "TestFaultServerFrozen", fault: "Postgres stands still and keeps its connections (SIGSTOP)",
 		must: "answer from memory; call a write whose outcome is not known by that name"},
 	{test: "TestFaultNetworkSwallows", fault: "the network swallows everything, for one sidecar or for all",
@@ -30,5 +34,6 @@ var faultCatalogue = []faultRow{
 
 // faultInstruments are the tests of what the tests of faults stand on.
 var faultInstruments = map[string]bool{
-	"TestFaultPage": true, "TestFaultNetwork": true, "TestFaultWaitsAreCounted": true, "TestFaultCheckerFindsSkippedChanges": true,
+	"TestFaultLostTailUnnoticed": true,
+	"TestFaultPage":              true, "TestFaultNetwork": true, "TestFaultWaitsAreCounted": true, "TestFaultCheckerFindsSkippedChanges": true,
 }
