@@ -112,12 +112,13 @@ func (n *network) leads() string {
 	return n.target
 }
 
-// hangUp ends every connection there is, or that with this port on the server's side.
-func (n *network) hangUp(port string) {
+// hangUp ends the connections that are chosen by their port on the server's side;
+// all of them, if nobody chooses.
+func (n *network) hangUp(chosen func(port string) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for l := range n.links {
-		if _, own, err := net.SplitHostPort(l.server.LocalAddr().String()); port == "" || err == nil && own == port {
+		if _, port, err := net.SplitHostPort(l.server.LocalAddr().String()); chosen == nil || err == nil && chosen(port) {
 			l.close()
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,8 +116,10 @@ func (w *serversRun) loseTail(round int) {
 // goroutine polls it.
 type hiding struct {
 	blocksync.Source
-	first cache.Identity
-	xmax  uint64
+	guarded bool // nothing is hidden
+	first   cache.Identity
+	xmax    uint64
+	polls   atomic.Int64 // that have succeeded
 }
 
 func (h *hiding) over(source blocksync.Source) blocksync.Source {
@@ -128,6 +131,10 @@ func (h *hiding) Poll(ctx context.Context, from blocksync.Position) (blocksync.B
 	batch, err := h.Source.Poll(ctx, from)
 	if err != nil {
 		return batch, err
+	}
+	defer h.polls.Add(1)
+	if h.guarded {
+		return batch, nil
 	}
 	if h.xmax == 0 {
 		h.first = batch.Identity
@@ -150,16 +157,14 @@ func TestFaultLostTailUnnoticed(t *testing.T) {
 			server := pgtest.Server(t, nil)
 			migrateUp(t, server.DSN("postgres"))
 			n, address := startNetwork(t, server.TCPDSN("postgres"))
-			over := func(source blocksync.Source) blocksync.Source { return source }
-			if !guarded {
-				over = new(hiding).over
-			}
+			feed := &hiding{guarded: guarded}
 			w := &serversRun{faultRun: &faultRun{server: server, networks: []*network{n}}}
-			w.setUp(t, []*sidecar{insideSidecar(t, address, over)})
+			w.setUp(t, []*sidecar{insideSidecar(t, address, feed.over)})
 			w.soft = soft
 			w.scripted(20)
 			w.loseTail(0)
-			w.healed()
+			polls := feed.polls.Load() + 3 // the third has begun after the second
+			waitFor(t, "the new server is polled", func() bool { return feed.polls.Load() >= polls })
 			if guarded {
 				w.shown(2, true)
 			} else if !w.shows(1, true) || !w.shows(2, false) {

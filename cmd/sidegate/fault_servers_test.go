@@ -146,7 +146,7 @@ func (w *serversRun) lead(to *localpg.Server, stay bool) {
 	for _, n := range append([]*network{w.hand}, w.networks...) {
 		n.lead(w.t, to.TCPDSN("postgres"))
 		if !stay {
-			n.hangUp("")
+			n.hangUp(nil)
 		}
 	}
 }
