@@ -12,6 +12,8 @@ type faultRow struct {
 var faultCatalogue = []faultRow{
 	{test: "TestFaultBackendKilled", fault: "a backend is killed (`kill -9`)",
 		must: "ask again; Postgres ends all sessions and recovers under the same postmaster"},
+	{test: "TestFaultAsyncCommit", fault: "a session writes with `synchronous_commit = off`, and a backend is killed (`kill -9`)",
+		must: "lose nothing that anybody has seen"},
 	{test: "TestFaultPostmasterKilled", fault: "the postmaster is killed (`kill -9`) and started again",
 		must: "answer from memory and say how old that is; read everything again"},
 	{test: "TestFaultRestartLoop", fault: "Postgres is restarted in good order, over and over",
@@ -38,12 +40,14 @@ var faultCatalogue = []faultRow{
 		must: "miss each once and take new ones"},
 	{test: "TestFaultSidecarFrozen", fault: "a sidecar stands still (SIGSTOP) while others write",
 		must: "know after the thaw how old memory is"},
+	{test: "TestFaultFeedTrimmed", fault: "the change feed is trimmed past a sidecar that stands still (SIGSTOP)",
+		must: "notice it in the very poll that would lack changes; read everything again"},
 	{fault: "a relay is cut off, repeats, reorders, or starts again with a rewound stream", must: "find the gap by the chain of frames and catch up",
 		shown: "not yet: every sidecar asks Postgres itself, there is no relay"},
 }
 
 // faultInstruments are the tests of what the tests of faults stand on.
 var faultInstruments = map[string]bool{
-	"TestFaultLostTailUnnoticed": true,
-	"TestFaultPage":              true, "TestFaultNetwork": true, "TestFaultWaitsAreCounted": true, "TestFaultCheckerFindsSkippedChanges": true,
+	"TestFaultLostTailUnnoticed": true, "TestFaultAsyncCommitUnguarded": true,
+	"TestFaultPage": true, "TestFaultNetwork": true, "TestFaultWaitsAreCounted": true, "TestFaultCheckerFindsSkippedChanges": true,
 }

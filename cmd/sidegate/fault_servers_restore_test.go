@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,7 +28,11 @@ func (w *serversRun) backup() *baseBackup {
 	b.Server, err = w.server.Standby(w.t.Context(), localpg.Options{Dir: b.dir, Settings: map[string]string{"primary_conninfo": ""}})
 	w.do(err)
 	w.do(b.Stop(w.t.Context()))
-	w.t.Cleanup(func() { w.do(b.Stop(w.t.Context())) })
+	w.t.Cleanup(func() {
+		if err := b.Stop(context.Background()); err != nil {
+			w.t.Error(err)
+		}
+	})
 	return b
 }
 

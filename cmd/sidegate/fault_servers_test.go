@@ -125,10 +125,17 @@ func (w *serversRun) anew(entry int) {
 // shows reports whether every sidecar decides so about an entry of every list.
 func (w *serversRun) shows(entry int, listed bool) bool {
 	for _, s := range w.sidecars {
-		for _, l := range w.lists {
-			if rd := w.readDecision(s, l.owner, l.entries[entry].target(), nil); !rd.Answered || rd.Listed != listed {
-				return false
-			}
+		if !w.showsOn(s, entry, listed) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *serversRun) showsOn(s *watched, entry int, listed bool) bool {
+	for _, l := range w.lists {
+		if rd := w.readDecision(s, l.owner, l.entries[entry].target(), nil); !rd.Answered || rd.Listed != listed {
+			return false
 		}
 	}
 	return true
