@@ -1,0 +1,10 @@
+package main
+
+import "os"
+
+func faultLength(short, full int) int {
+	if os.Getenv("CH") != "" {
+		return full
+	}
+	return short
+}
