@@ -33,14 +33,18 @@ type faultWorld struct {
 
 	mu    sync.Mutex
 	acked []*atomic.Int64 // by writer
+
+	strikes []strike
 }
+
+// strike is a fault, from its beginning to its end.
+type strike struct{ begin, end time.Duration }
 
 // watched is a sidecar whose answers are counted.
 type watched struct {
 	*sidecar
 	name           string
 	answers, stale atomic.Int64
-	unanswered     atomic.Int64 // of the questions that asked for no token
 }
 
 // newFaultWorld returns a world in which nobody does anything yet.
@@ -273,15 +277,4 @@ func (w *faultWorld) complain(format string, args ...any) {
 	} else {
 		w.t.Fail()
 	}
-}
-
-// judge returns the verdict on everything so far; the crowd is quiet.
-func (w *faultWorld) judge() history.Report {
-	w.t.Helper()
-	recorded := w.recorder.History()
-	report, err := recorded.Check()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return report
 }

@@ -1,0 +1,34 @@
+package main
+
+// faultRow is one fault that the program has to survive.
+type faultRow struct {
+	test  string // makes it happen; empty = see shown
+	fault string
+	must  string
+	shown string // how it is shown instead, or why it cannot be
+}
+
+// faultCatalogue is in the order of the page.
+var faultCatalogue = []faultRow{
+	{test: "TestFaultBackendKilled", fault: "a backend is killed (`kill -9`)",
+		must: "ask again; Postgres ends all sessions and recovers under the same postmaster"},
+	{test: "TestFaultPostmasterKilled", fault: "the postmaster is killed (`kill -9`) and started again",
+		must: "answer from memory and say how old that is; read everything again"},
+	{test: "TestFaultRestartLoop", fault: "Postgres is restarted in good order, over and over",
+		must: "the same, with fewer errors; refuse writes with `store_unavailable`"},
+	{test: "TestFaultServerFrozen", fault: "Postgres stands still and keeps its connections (SIGSTOP)",
+		must: "answer from memory; call a write whose outcome is not known by that name"},
+	{test: "TestFaultNetworkSwallows", fault: "the network swallows everything, for one sidecar or for all",
+		must: "notice it within a poll's deadline; answer from memory"},
+	{test: "TestFaultConnectionsHalfOpen", fault: "connections are half open",
+		must: "miss each once and take new ones"},
+	{test: "TestFaultSidecarFrozen", fault: "a sidecar stands still (SIGSTOP) while others write",
+		must: "know after the thaw how old memory is"},
+	{fault: "a relay is cut off, repeats, reorders, or starts again with a rewound stream", must: "find the gap by the chain of frames and catch up",
+		shown: "not yet: every sidecar asks Postgres itself, there is no relay"},
+}
+
+// faultInstruments are the tests of what the tests of faults stand on.
+var faultInstruments = map[string]bool{
+	"TestFaultPage": true, "TestFaultNetwork": true, "TestFaultWaitsAreCounted": true, "TestFaultCheckerFindsSkippedChanges": true,
+}
