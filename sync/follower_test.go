@@ -273,6 +273,7 @@ func TestServersThatAreRefused(t *testing.T) {
 		"standby":      func(b *Batch) { *b = Batch{Recovery: true} },
 		"older schema": func(b *Batch) { b.Schema = 0 },
 		"newer schema": func(b *Batch) { b.Schema = 3 },
+		"old primary":  func(b *Batch) { b.Newer = 2 },
 	} {
 		w := newWorld(t)
 		w.source.set(at(5, 9))

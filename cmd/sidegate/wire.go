@@ -193,7 +193,7 @@ func (s *sidegate) buildOps() error {
 		return err
 	}
 	s.ops.Handle("GET /openapi.json", http.HandlerFunc(serveOpenAPI))
-	s.ops.HandleStatus(func() any { return s.status() })
+	s.ops.HandleStatus(func(who *border.Principal) any { return s.status().of(who) })
 	s.ops.HandleProfiles()
 	decides := func() *filter.Filter { return s.current.Load().filter }
 	s.ops.HandleRead("GET /v1/explain", (&explainer{filter: decides, log: s.log, now: time.Now}).read)

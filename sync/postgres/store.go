@@ -52,6 +52,7 @@ type Store struct {
 	config *pgxpool.Config // as the URL has it
 	wrote  chan struct{}   // holds one element while a hint is due
 
+	lineage  lineage
 	turns    turns
 	together together
 	metrics  *Metrics
@@ -89,10 +90,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
-	if s.loads, err = newPool(ctx, config, loadConns, nil); err == nil {
-		if s.polls, err = newPool(ctx, config, pollConns, nil); err == nil {
-			if s.exports, err = newPool(ctx, config, exportConns, proving); err == nil {
-				s.writes, err = newPool(ctx, config, writeConns, cancelling)
+	// A poll tells who the server is by itself.
+	if s.polls, err = newPool(ctx, config, pollConns); err == nil {
+		if s.loads, err = newPool(ctx, config, loadConns, s.lineage.current); err == nil {
+			if s.exports, err = newPool(ctx, config, exportConns, s.lineage.current, proving); err == nil {
+				s.writes, err = newPool(ctx, config, writeConns, s.lineage.current, cancelling)
 			}
 		}
 	}
@@ -115,12 +117,12 @@ func (s *Store) Close() {
 	}
 }
 
-func newPool(ctx context.Context, config *pgxpool.Config, size int32, adapt func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, config *pgxpool.Config, size int32, adapt ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	c := config.Copy()
 	c.MaxConns, c.MinConns, c.MinIdleConns = size, 0, 0
 	impatient(c)
-	if adapt != nil {
-		adapt(c)
+	for _, change := range adapt {
+		change(c)
 	}
 	return pgxpool.NewWithConfig(ctx, c)
 }

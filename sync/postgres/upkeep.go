@@ -11,6 +11,7 @@ const (
 	expireSQL = `select to_json(sidegate.expire($1::int))`
 	trimSQL   = `select to_json(sidegate.trim($1::bigint * interval '1 microsecond', $2::int))`
 	repairSQL = `select to_json(sidegate.repair($1::text, $2::text, $3::text))`
+	bumpSQL   = `select to_json(sidegate.bump_incarnation())`
 )
 
 // trimBatch is about how many changes one transaction removes: far fewer than fit
@@ -52,4 +53,17 @@ func (s *Store) Repair(ctx context.Context, list filter.ListID) (wrong bool, err
 		return false, writeError("repair a list", err)
 	}
 	return wrong, nil
+}
+
+// BumpIncarnation gives the database a new identity: whoever follows it starts over
+// and reads every list again. It is for a database of which nobody can tell what was
+// set back. Errors are those of [Store.Edit]; repeating it is safe, and costs as
+// much again.
+func (s *Store) BumpIncarnation(ctx context.Context) error {
+	var incarnation string
+	if err := s.write(ctx, &incarnation, bumpSQL); err != nil {
+		return writeError("bump the incarnation", err)
+	}
+	s.written()
+	return nil
 }
