@@ -248,7 +248,7 @@ func TestAWaiterLeavesWhenItsContextEnds(t *testing.T) {
 
 func TestTooManyReadsAreShed(t *testing.T) {
 	db := newSimDB()
-	c := newTestCache(t, db, func(o *Options) { o.MaxLoads = 1 })
+	c := newTestCache(t, db, func(o *Options) { o.MaxLoads, o.Loads.Queue = 1, 1 })
 	follow(c, db)
 	entered, release := make(chan struct{}), make(chan struct{})
 	db.before = func() { close(entered); <-release }
