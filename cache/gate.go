@@ -51,8 +51,9 @@ const (
 
 var causeNames = [causes]string{"rate", "queue", "late"}
 
-// errShed is wrapped by the errors of all reads that were refused.
-var errShed = errors.New("the page read was refused")
+// errShed is wrapped by the errors of all reads that were refused. They are made
+// beforehand: when thousands a second are refused, each should cost next to nothing.
+var errShed = fmt.Errorf("%w: the page read was refused", ErrUnavailable)
 
 var (
 	errRate  = fmt.Errorf("%w: more are asked for than may begin at the present rate", errShed)

@@ -88,6 +88,9 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 				return View{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 			}
 		}
+		if errors.Is(f.err, errShed) {
+			return View{}, f.err
+		}
 		if f.err != nil {
 			return View{}, fmt.Errorf("%w: %w", ErrUnavailable, f.err)
 		}

@@ -12,38 +12,54 @@ import (
 	"github.com/sidegate/sidegate/bench/served"
 )
 
-// round lets the callers of a side ask for a while, each at its pace.
-func (s *side) round(ctx context.Context, length time.Duration, program *served.Program) (r round, err error) {
+// round lets the callers of a side ask for a while, each at its pace, and adds what
+// is seen to r.
+func (s *side) round(ctx context.Context, length time.Duration, program *served.Program, r *round) (err error) {
+	hits, other, err := s.callers(ctx, program.Check)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAll(append(hits, other...))) }()
+	counted, err := countsOf(ctx, program)
+	if err != nil {
+		return err
+	}
 	before, err := load.CPU(program.PIDs()...)
 	if err != nil {
-		return r, err
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, length)
+	asks, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	var asking sync.WaitGroup
 	var beside atomic.Int64
-	times := make([][]time.Duration, len(s.hits))
-	errs := make([]error, len(s.hits)+len(s.beside))
-	for i, c := range s.hits {
+	times := make([][]time.Duration, len(hits))
+	errs := make([]error, len(hits)+len(other))
+	for i, c := range hits {
 		asking.Go(func() {
-			errs[i] = paced(ctx, c, time.Second*hitCallers/hitRate, func(took time.Duration) { times[i] = append(times[i], took) })
+			errs[i] = paced(asks, c, time.Second*hitCallers/hitRate, func(took time.Duration) { times[i] = append(times[i], took) })
 		})
 	}
-	for i, c := range s.beside {
+	for i, c := range other {
 		asking.Go(func() {
-			errs[len(s.hits)+i] = paced(ctx, c, time.Second*sideCallers/sideRate, func(time.Duration) { beside.Add(1) })
+			errs[len(hits)+i] = paced(asks, c, time.Second*sideCallers/sideRate, func(time.Duration) { beside.Add(1) })
 		})
 	}
 	asking.Wait()
 	after, err := load.CPU(program.PIDs()...)
 	if err := errors.Join(append(errs, err)...); err != nil {
-		return r, err
+		return err
+	}
+	now, err := countsOf(ctx, program)
+	if err != nil {
+		return err
 	}
 	for _, t := range times {
 		r.hits = append(r.hits, t...)
 	}
-	r.beside, r.cpu = int(beside.Load()), after-before
-	return r, nil
+	r.beside += int(beside.Load())
+	r.cpu += after - before
+	r.counts = r.counts.plus(now.minus(counted))
+	return nil
 }
 
 // paced asks once in every interval, at a moment of its own, until ctx ends. What

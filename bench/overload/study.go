@@ -69,11 +69,6 @@ func run(ctx context.Context, env *study.Env) (result study.Result, err error) {
 		return result, err
 	}
 	defer program.Stop()
-	sides, err := open(ctx, program.Check)
-	if err != nil {
-		return result, err
-	}
-	defer func() { err = errors.Join(err, closeAll(sides)) }()
 	if err := warm(ctx, program.Check); err != nil {
 		return result, fmt.Errorf("%w\nsidegate: %s", err, program.Output())
 	}
@@ -81,7 +76,7 @@ func run(ctx context.Context, env *study.Env) (result study.Result, err error) {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, server.Thaw()) }()
-	seen, err := measure(ctx, env, program, sides)
+	seen, err := measure(ctx, env, program, sides())
 	if err != nil {
 		return result, fmt.Errorf("%w\nsidegate: %s", err, program.Output())
 	}
@@ -143,60 +138,52 @@ func warm(ctx context.Context, address string) error {
 // side is what is asked beside the hits that are timed.
 type side struct {
 	name   string
-	hits   []load.Caller
-	beside []load.Caller // none: nothing
+	beside [][]byte // requests; none: nothing
 }
 
-// open opens the callers of all sides, which stay open.
-func open(ctx context.Context, address string) (sides []side, err error) {
-	for _, s := range []struct {
-		name   string
-		beside [][]byte
-	}{{alone, nil}, {besideHits, questions(0, hot)}, {besideMisses, questions(hot, lists)}} {
-		one := side{name: s.name}
-		options := load.HTTPOptions{Network: "tcp", Address: address, Requests: questions(0, hot)}
-		one.hits, err = load.OpenHTTPs(ctx, hitCallers, options)
-		if err == nil && s.beside != nil {
-			options.Requests = s.beside
-			one.beside, err = load.OpenHTTPs(ctx, sideCallers, options)
-		}
-		sides = append(sides, one)
-		if err != nil {
-			return nil, errors.Join(err, closeAll(sides))
-		}
+// sides are all of them.
+func sides() []side {
+	return []side{{alone, nil}, {besideHits, questions(0, hot)}, {besideMisses, questions(hot, lists)}}
+}
+
+// callers opens the connections of a round: a server closes one that is not asked
+// for a while, and some sides ask for nothing meanwhile.
+func (s *side) callers(ctx context.Context, address string) (hits, beside []load.Caller, err error) {
+	options := load.HTTPOptions{Network: "tcp", Address: address, Requests: questions(0, hot)}
+	if hits, err = load.OpenHTTPs(ctx, hitCallers, options); err != nil || s.beside == nil {
+		return hits, nil, err
 	}
-	return sides, nil
+	options.Requests = s.beside
+	if beside, err = load.OpenHTTPs(ctx, sideCallers, options); err != nil {
+		err = errors.Join(err, closeAll(hits))
+	}
+	return hits, beside, err
 }
 
-func closeAll(sides []side) error {
+func closeAll(callers []load.Caller) error {
 	var errs []error
-	for _, s := range sides {
-		for _, c := range append(s.hits, s.beside...) {
-			errs = append(errs, c.Close())
-		}
+	for _, c := range callers {
+		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
 }
+
+// pieces is into how many a round is cut. Sides take turns after each: a
+// machine that others use as well changes within seconds.
+const pieces = 4
 
 // measure gives every side its rounds, in turn. The first warms up.
 func measure(ctx context.Context, env *study.Env, program *served.Program, sides []side) (*seen, error) {
 	out := &seen{}
 	for turn := range env.Rounds() + 1 {
-		for i := range sides {
+		rounds := make([]round, len(sides))
+		for i := range pieces * len(sides) {
 			at := (turn + i) % len(sides)
-			before, err := countsOf(ctx, program)
-			if err != nil {
-				return nil, err
-			}
-			r, err := sides[at].round(ctx, env.Round(), program)
-			if err != nil {
+			if err := sides[at].round(ctx, env.Round()/pieces, program, &rounds[at]); err != nil {
 				return nil, fmt.Errorf("%s, round %d: %w", sides[at].name, turn, err)
 			}
-			after, err := countsOf(ctx, program)
-			if err != nil {
-				return nil, err
-			}
-			r.counts = after.minus(before)
+		}
+		for at, r := range rounds {
 			if turn > 0 {
 				out.rounds[at] = append(out.rounds[at], r)
 			}
