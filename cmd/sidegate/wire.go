@@ -106,6 +106,7 @@ func (s *sidegate) buildCore() (err error) {
 	s.cache, err = cache.New(cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
+		MaxLoads: postgres.LoadConns, Loads: loadLimits(s.cfg),
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
 	})
 	if err != nil {
@@ -125,6 +126,11 @@ func (s *sidegate) buildCore() (err error) {
 		Store: s.store.Store, Wake: s.follower.Wake, Metrics: hintCounts, Logger: s.log,
 	})
 	return err
+}
+
+// loadLimits are what the configuration says of page reads.
+func loadLimits(cfg *config.Config) cache.LoadLimits {
+	return cache.LoadLimits{Rate: cfg.Cache.LoadRate, Burst: cfg.Cache.LoadBurst, Queue: cfg.Cache.LoadQueue}
 }
 
 // buildDoors makes the three listeners and what only they need.
