@@ -92,6 +92,9 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
 	s.store = &upstream{Store: store, log: log}
+	if hosts := postgres.Unproven(cfg.Postgres.URL); len(hosts) > 0 {
+		log.Warn("postgres.url leads over a network to a server that need not prove to be the database; add sslmode=verify-full", "hosts", hosts)
+	}
 	for _, step := range []func() error{s.buildCore, s.buildDoors} {
 		if err := step(); err != nil {
 			store.Close()
