@@ -156,10 +156,13 @@ type Sync struct {
 	HardBound    time.Duration `koanf:"hard_bound"`
 }
 
-// Cache is the memory for lists, in bytes; [Auto] = what the limit of the process
-// has room for.
+// Cache is the memory for lists.
 type Cache struct {
+	// MaxBytes bounds it; [Auto] = what the limit of the process has room for.
 	MaxBytes int64 `koanf:"max_bytes"`
+	// WarmFile keeps it for the next start, "" = none; WarmInterval is how often.
+	WarmFile     string        `koanf:"warm_file"`
+	WarmInterval time.Duration `koanf:"warm_interval"`
 }
 
 // Auto is a size that is found out at the start.
