@@ -103,6 +103,7 @@ func TestAcceptWarmStart(t *testing.T) {
 		t.Errorf("%v pages were taken over", n)
 	}
 	s.stop()
+	t.Logf("cold %d, warm %d rows", before, rowsRead(t, dsn)-changed)
 	coldRows, warmRows := before, rowsRead(t, dsn)-changed
 	if coldRows < warmLists*warmEntries || warmRows*20 > coldRows {
 		t.Errorf("a cold start read %d rows, a warm one %d", coldRows, warmRows)
