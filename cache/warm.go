@@ -34,6 +34,8 @@ const (
 	warmBlock = 256 << 10
 	// warmHeadMax bounds the head, which grows with the number of apps.
 	warmHeadMax = 16 << 20
+	// warmListsMax is far more than there can be, and little enough to reckon with.
+	warmListsMax = 1 << 40
 )
 
 // The kinds of block, in the order in which they come.
@@ -143,7 +145,8 @@ func (w *WarmFile) open() error {
 	}
 	for i := range w.head.Directories {
 		d := &w.head.Directories[i]
-		if _, ok := ParseKind(d.Kind); !ok || d.Bits < shardBits || d.Bits > maxBits || d.Lists < 0 || d.Entries < 0 {
+		_, ok := ParseKind(d.Kind)
+		if !ok || d.Bits < shardBits || d.Bits > maxBits || min(d.Lists, d.Entries) < 0 || max(d.Lists, d.Entries) > warmListsMax {
 			return fmt.Errorf("%w: directory %d makes no sense", ErrWarmDamaged, i)
 		}
 	}
