@@ -13,10 +13,10 @@ import (
 // be such that no question, no change and no growth of the directory fails over it.
 func FuzzWarmFile(f *testing.F) {
 	db := newSimDB()
-	for i := range 40 {
+	for i := range 9 {
 		k := listKey{"a", Kind(i % 3), "o" + strconv.Itoa(i)}
 		entries := manyEntries(1 + i%4)
-		if i == 7 {
+		if i == 6 {
 			entries = manyEntries(longList + 1)
 		}
 		for j := range entries {
