@@ -202,8 +202,8 @@ func (f *Follower) poll(ctx context.Context) error {
 	if cause := f.discontinuity(&batch); cause != "" {
 		f.startOver(&batch, began, cause)
 	} else if f.resuming {
+		f.opts.Warm.Accept()
 		c.Resume(began, batch.Changes)
-		f.opts.Warm.Resumed()
 	} else {
 		c.Apply(c.Epoch(), batch.Identity, batch.Changes)
 		c.Fresh(began)

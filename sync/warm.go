@@ -13,8 +13,9 @@ type Warm interface {
 	// Stage brings what was left into the cache, where nobody is answered from it
 	// yet; false means that there is nothing. It is called once.
 	Stage(ctx context.Context) (Left, bool)
-	// Resumed says that what is staged counts from now on.
-	Resumed()
+	// Accept says that the server continues where the earlier process ended: what is
+	// staged counts from now on.
+	Accept()
 	// Refuse drops what is staged, because the server cannot be asked what has
 	// changed since: it is another one, or its log does not reach back. The cause is
 	// one of those of sidegate_sync_epochs_total.

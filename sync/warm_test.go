@@ -32,7 +32,7 @@ func (l *legacy) Refuse(cause string) {
 	l.refused = append(l.refused, cause)
 }
 
-func (l *legacy) Resumed() { l.resumed++ }
+func (l *legacy) Accept() { l.resumed++ }
 
 // leave runs a process that knows bob's list, by which he has blocked alice, up to
 // transaction 10, and returns its memory.

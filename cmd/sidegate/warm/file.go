@@ -39,7 +39,7 @@ const (
 )
 
 // File is the warm file of a process. Open, Attach, Stage and Run are each called
-// once, in this order; the follower calls Stage, Resumed and Refuse.
+// once, in this order; the follower calls Stage, Accept and Refuse.
 type File struct {
 	opts   Options
 	log    *slog.Logger
@@ -176,8 +176,8 @@ func leftAt(at cache.Place) (left blocksync.Left, err error) {
 	return left, err
 }
 
-// Resumed implements [blocksync.Warm].
-func (f *File) Resumed() {
+// Accept implements [blocksync.Warm].
+func (f *File) Accept() {
 	f.opts.Metrics.pages.Add(float64(f.staged.Pages))
 	f.log.Info("started warm: what the process before this one knew is in memory and up to date",
 		"pages", f.staged.Pages, "lists", f.staged.Lists, "entries", f.staged.Entries)

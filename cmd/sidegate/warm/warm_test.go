@@ -104,7 +104,9 @@ func (r *run) end(t *testing.T) {
 	}
 }
 
-func (r *run) refusals(cause string) float64 { return testutil.ToFloat64(r.opts.Metrics.refused[cause]) }
+func (r *run) refusals(cause string) float64 {
+	return testutil.ToFloat64(r.opts.Metrics.refused[cause])
+}
 
 func TestAFileIsWrittenAndRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "warm")
@@ -134,7 +136,7 @@ func TestAFileIsWrittenAndRead(t *testing.T) {
 		t.Fatalf("%+v, %v", left, ok)
 	}
 	second.cache.Resume(second.cache.Now(), nil)
-	second.Resumed()
+	second.Accept()
 	if v, ok := second.cache.Directory("a", cache.KindBlock).Find("bob"); !ok || !v.Contains("alice") {
 		t.Error("bob's list is not in memory")
 	}
