@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -103,7 +105,6 @@ func TestAcceptWarmStart(t *testing.T) {
 		t.Errorf("%v pages were taken over", n)
 	}
 	s.stop()
-	t.Logf("cold %d, warm %d rows", before, rowsRead(t, dsn)-changed)
 	coldRows, warmRows := before, rowsRead(t, dsn)-changed
 	if coldRows < warmLists*warmEntries || warmRows*20 > coldRows {
 		t.Errorf("a cold start read %d rows, a warm one %d", coldRows, warmRows)
@@ -115,4 +116,82 @@ func rowsBefore(t *testing.T, dsn string, s *sidecar) int {
 	t.Helper()
 	s.stop()
 	return rowsRead(t, dsn)
+}
+
+// A file that is not of this database as it is now, or not as it was written, is
+// refused by name, and the process is as right as one that never had any.
+func TestAcceptWarmFileRefused(t *testing.T) {
+	dsn, other := database(t), database(t)
+	block := "insert into sidegate.block (app, owner, target) values ('default', 'bob', 'alice')"
+	psql(t, dsn, block)
+	dir := t.TempDir()
+	left := func(name, dsn string) string {
+		file := filepath.Join(dir, name)
+		warmed(t, dsn, file).stop()
+		return file
+	}
+	own, strange := left("own", dsn), left("strange", other)
+	content, err := os.ReadFile(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoil := func(at int) func(string) error {
+		return func(file string) error {
+			spoilt := slices.Clone(content)
+			spoilt[at] ^= 1
+			return os.WriteFile(file, spoilt, 0o600)
+		}
+	}
+	refused := func(cause string, want verdict, lay func(file string) error) {
+		t.Helper()
+		file := filepath.Join(dir, "laid")
+		if err := errors.Join(os.RemoveAll(file), lay(file)); err != nil {
+			t.Fatal(err)
+		}
+		s := warmed(t, dsn, file)
+		if got := s.printed(&s.stderr, startedCold)[1]; got != cause {
+			t.Errorf("refused as %s, want %s", got, cause)
+		}
+		if got := s.decide(question{sender: "alice", recipient: "bob"}); got != want {
+			t.Errorf("%s: %+v", cause, got)
+		}
+		if n := s.samples()[`sidegate_cache_warm_refused_total{cause="`+cause+`"}`]; n != 1 {
+			t.Errorf("%s is counted %v times", cause, n)
+		}
+		s.stop()
+	}
+	refused("damaged", dropped, spoil(len(content)-20))
+	refused("format", dropped, spoil(16))
+	refused("unreadable", dropped, func(file string) error { return os.Mkdir(file, 0o700) })
+	refused("identity", dropped, func(file string) error { return os.Rename(strange, file) })
+	// The same cluster and the same table, and yet another past.
+	psql(t, dsn, "truncate sidegate.block")
+	refused("identity", allowed, func(file string) error { return os.Rename(own, file) })
+}
+
+// A process that is killed while it writes leaves the file before, or none.
+func TestAcceptWarmFileOfAKilledProcess(t *testing.T) {
+	dsn := database(t)
+	fillLists(t, dsn)
+	file := filepath.Join(t.TempDir(), "warm")
+	fast := []string{"SIDEGATE_CACHE_WARM_FILE=" + file, "SIDEGATE_CACHE_WARM_INTERVAL=1s"}
+	for range 3 {
+		s := startSidecar(t, dsn, "", fast...).ready()
+		waitFor(t, "the file to be begun", func() bool {
+			_, err := os.Stat(file + ".new")
+			return err == nil || s.samples()["sidegate_cache_warm_saved_timestamp_seconds"] > 0
+		})
+		s.signal(syscall.SIGKILL)
+		s.wait()
+		if refused := startedCold.FindString(s.stderr.String()); refused != "" {
+			t.Fatal(refused)
+		}
+	}
+	s := startSidecar(t, dsn, "", fast...).ready()
+	if got := s.decide(question{sender: "o7-1", recipient: "o7"}); got != dropped {
+		t.Errorf("%+v", got)
+	}
+	if refused := startedCold.FindString(s.stderr.String()); refused != "" {
+		t.Error(refused)
+	}
 }
