@@ -44,6 +44,7 @@ type sidegate struct {
 	store    *upstream
 	cache    *cache.Cache
 	follower *blocksync.Follower
+	sampler  *blocksync.Auditor
 	hints    *postgres.Hints   // nil if they are off
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
@@ -116,14 +117,32 @@ func (s *sidegate) buildCore() (err error) {
 		SoftBound:    s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
 		MinSchema: postgres.SchemaVersion, MaxSchema: postgres.SchemaVersion,
 	})
-	hintCounts := postgres.NewHintMetrics(s.registry)
-	if err != nil || !s.cfg.Sync.Hints {
+	if err != nil {
 		return err
+	}
+	if s.sampler, err = s.newSampler(); err != nil {
+		return err
+	}
+	hintCounts := postgres.NewHintMetrics(s.registry)
+	if !s.cfg.Sync.Hints {
+		return nil
 	}
 	s.hints, err = postgres.NewHints(postgres.HintOptions{
 		Store: s.store.Store, Wake: s.follower.Wake, Metrics: hintCounts, Logger: s.log,
 	})
 	return err
+}
+
+// newSampler makes what compares memory with the database. Who serves block lists
+// may tell all processes that theirs is wrong.
+func (s *sidegate) newSampler() (*blocksync.Auditor, error) {
+	opts := blocksync.AuditOptions{
+		Follower: s.follower, Metrics: blocksync.NewAuditMetrics(s.registry), Logger: s.log, Samples: s.cfg.Audit.Samples,
+	}
+	if len(s.cfg.API.Listen) > 0 {
+		opts.Incarnation = s.store
+	}
+	return blocksync.NewAuditor(opts)
 }
 
 // buildDoors makes the three listeners and what only they need.
@@ -278,7 +297,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	for _, k := range s.keepers {
 		ops = append(ops, k.Run)
 	}
-	upkeep = append(upkeep, s.crew.run, s.reloads.run)
+	upkeep = append(upkeep, s.sampler.Run, s.crew.run, s.reloads.run)
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
 	}

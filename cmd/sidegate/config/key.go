@@ -78,7 +78,7 @@ var hotKeys = []string{
 	"api.tokens", "api.jwt", "api.rate",
 	"ops.tokens",
 	"sync.poll_interval", "sync.soft_bound", "sync.hard_bound", "sync.retention",
-	"audit.period", "audit.repair",
+	"audit.samples", "audit.period", "audit.repair",
 	"log.level",
 	"apps",
 }
