@@ -30,6 +30,7 @@ type grammar struct {
 	Export  exportCmd  `cmd:"" help:"Write all lists of an app to a file."`
 
 	Replay replayCmd `cmd:"" help:"Ask recorded questions again and tell where the answers differ."`
+	Probe  probeCmd  `cmd:"" help:"Write to lists of its own and measure when each sidecar answers it."`
 
 	Status      statusCmd      `cmd:"" help:"Show the state of a running sidegate: feed, memory, listeners."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a probe of a running sidegate; for containers without curl."`
@@ -54,7 +55,7 @@ type devCmd struct {
 
 const description = `A sidecar that decides whether a chat message may be delivered.
 
-Exit codes: 0 done, or allowed · 1 withheld (check --exit-code), or different (replay --exit-code), or damage that is not repaired (db audit) · 2 wrong usage, configuration or credential · 3 no server reached, or not ready · 4 the store or a migration failed.`
+Exit codes: 0 done, or allowed · 1 withheld (check --exit-code), or different (replay --exit-code), or answered wrongly (probe), or damage that is not repaired (db audit) · 2 wrong usage, configuration or credential · 3 no server reached, or not ready · 4 the store or a migration failed.`
 
 // program is what a command sees of the world. Nothing in this package reads the
 // environment, the clock or the streams of the process elsewhere, so a test runs

@@ -3,6 +3,12 @@ package main
 // logMessages are all messages at warn and above, sorted by message.
 var logMessages = []logMessage{
 	{
+		"a probe was answered wrongly", "warn",
+		[]string{"kind", "sidecar", "what"},
+		"The prober asked a sidecar about a list that nobody else writes, and the answer contradicts a write that was acknowledged: `too_old`, it is older than it says; `at_least`, it lacks the write whose revision was asked with; `fell_back`, the sidecar had shown the write before.",
+		"See the [runbook](../runbooks/probe-violation.md). First make sure that the address is that of one process and not of a balancer.",
+	},
+	{
 		"accepting pauses", "warn",
 		[]string{"error", "listener", "pause"},
 		"The process or the machine is out of something that a connection needs, nearly always file descriptors (`too many open files`). Clients wait; no connection that is open is touched. The pause doubles up to a second.",
@@ -67,6 +73,12 @@ var logMessages = []logMessage{
 		nil,
 		"Whoever gets hold of the connection could do anything to the server.",
 		"Make a role of its own: see [database roles](../how-to/roles.md).",
+	},
+	{
+		"postgres.url leads over a network to a server that need not prove to be the database; add sslmode=verify-full", "warn",
+		[]string{"hosts"},
+		"Whoever stands between this process and Postgres can read what passes, and answer in its place: then they decide who blocks whom. `prefer`, the default of `sslmode`, gives up TLS where the other side says so; `require` takes any certificate.",
+		"Write `sslmode=verify-full` into the URL, and `sslrootcert=FILE` if the authority is your own. Where no certificate names the host, `sslmode=require&channel_binding=require` lets Postgres prove that it knows the password. If the network is yours and encrypted, nothing.",
 	},
 	{
 		"request failed", "error warn",
@@ -159,6 +171,12 @@ var logMessages = []logMessage{
 		"Ask again; if it stays, look at Postgres.",
 	},
 	{
+		"the prober has left entries behind", "warn",
+		[]string{"error"},
+		"At the end of the process the lists could not be written. The entries stand on lists of ids that begin with `sidegate-probe-` and end by themselves within an hour.",
+		"Nothing, unless writes fail elsewhere too.",
+	},
+	{
 		"the service manager was not told", "warn",
 		[]string{"error"},
 		"systemd asked to be told how it goes (`NOTIFY_SOCKET`), and its socket did not take it.",
@@ -181,6 +199,12 @@ var logMessages = []logMessage{
 		nil,
 		"Three pages within a thousand samples differed. This process may not write, or the others were told within the last hour.",
 		"See the [runbook](../runbooks/audit-mismatch.md). If other processes may be wrong as well: `sidegate db bump-incarnation`.",
+	},
+	{
+		"the targets of the probe were not found; those known before are read on", "warn",
+		[]string{"error"},
+		"A name of `probe.targets`, or of `--target dns:…`, could not be looked up, or stands for more than 64 addresses. It is looked up again every ten seconds.",
+		"Look the name up from where the prober runs.",
 	},
 	{
 		"upkeep of the database fails", "warn",
@@ -206,6 +230,7 @@ var logKeys = []logKey{
 	{"entries", "how many entries are in memory"},
 	{"error", "the error, with what was being done"},
 	{"faults", "what is wrong with a configuration, one sentence each"},
+	{"hosts", "the hosts of `postgres.url` that it is about"},
 	{"keys", "how many keys a set has, or which keys of the configuration"},
 	{"kind", "the kind of list: `block`, `allow` or `room`"},
 	{"limit_bytes", "the memory limit"},

@@ -198,6 +198,9 @@ func (s *sidegate) apply(g *generation) error {
 	if err := s.sampler.SetSamples(g.cfg.Audit.Samples); err != nil {
 		return err
 	}
+	if err := s.cache.SetLoadLimits(loadLimits(g.cfg)); err != nil {
+		return err
+	}
 	if s.api != nil {
 		if err := s.api.ReloadAPI(g.core.lists, s.apiOptions(g)); err != nil {
 			return err

@@ -59,6 +59,7 @@ type sidegate struct {
 
 	decisions *decisionlog.Log // nil if it is off
 	tracing   *tracing.Tracing // likewise
+	probe     *ownProbe        // likewise
 
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
@@ -92,6 +93,9 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
 	s.store = &upstream{Store: store, log: log}
+	if hosts := postgres.Unproven(cfg.Postgres.URL); len(hosts) > 0 {
+		log.Warn("postgres.url leads over a network to a server that need not prove to be the database; add sslmode=verify-full", "hosts", hosts)
+	}
 	for _, step := range []func() error{s.buildCore, s.buildDoors} {
 		if err := step(); err != nil {
 			store.Close()
@@ -106,6 +110,7 @@ func (s *sidegate) buildCore() (err error) {
 	s.cache, err = cache.New(cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
+		MaxLoads: postgres.LoadConns, Loads: loadLimits(s.cfg),
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
 	})
 	if err != nil {
@@ -145,6 +150,11 @@ func (s *sidegate) newSampler() (*blocksync.Auditor, error) {
 	return blocksync.NewAuditor(opts)
 }
 
+// loadLimits are what the configuration says of page reads.
+func loadLimits(cfg *config.Config) cache.LoadLimits {
+	return cache.LoadLimits{Rate: cfg.Cache.LoadRate, Burst: cfg.Cache.LoadBurst, Queue: cfg.Cache.LoadQueue}
+}
+
 // buildDoors makes the three listeners and what only they need.
 func (s *sidegate) buildDoors() error {
 	s.counts = filter.NewMetrics(s.registry)
@@ -169,6 +179,9 @@ func (s *sidegate) buildDoors() error {
 		}
 	}
 	s.enter(g)
+	if err := s.buildProbe(); err != nil {
+		return err
+	}
 	return s.buildOps()
 }
 
@@ -313,7 +326,11 @@ func (s *sidegate) run(ctx context.Context) error {
 		s.giveNotice(ctx)
 		return nil
 	}}
-	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, last, ops)
+	var probe stage // which asks the doors
+	if s.probe != nil {
+		probe = stage{s.runProbe}
+	}
+	err := runStages(ctx, notice, probe, doors, upkeep, stage{s.follower.Run}, last, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

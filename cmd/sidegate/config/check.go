@@ -83,6 +83,7 @@ func (c *Config) check() (faults []error) {
 		faults = append(faults, c.API.JWT.check(c.at("api", "jwt"))...)
 		c.warnAudience()
 	}
+	faults = append(faults, c.checkProbe()...)
 	c.warnDoors()
 	return append(faults, c.checkApps()...)
 }

@@ -159,6 +159,18 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Cache.MaxBytes },
 	},
 	{
+		key: "cache.load_rate", yaml: "200", want: 200,
+		get: func(c *Config) any { return c.Cache.LoadRate },
+	},
+	{
+		key: "cache.load_burst", yaml: "50", want: 50,
+		get: func(c *Config) any { return c.Cache.LoadBurst },
+	},
+	{
+		key: "cache.load_queue", yaml: "16", want: 16,
+		get: func(c *Config) any { return c.Cache.LoadQueue },
+	},
+	{
 		key: "log.level", yaml: "debug", want: "debug",
 		get: func(c *Config) any { return c.Log.Level },
 	},
@@ -201,6 +213,34 @@ var keyCases = []keyCase{
 	{
 		key: "tracing.headers", yaml: "['a=b', 'c=d']", text: "a=b,c=d", want: []string{"a=b", "c=d"},
 		get: func(c *Config) any { return c.Tracing.Headers },
+	},
+	{
+		key: "probe.interval", yaml: "1s", want: time.Second,
+		get: func(c *Config) any { return c.Probe.Interval },
+	},
+	{
+		key: "probe.app", yaml: "acme", want: "acme",
+		get: func(c *Config) any { return c.Probe.App },
+	},
+	{
+		key: "probe.targets", yaml: "['http://a:1', 'dns:b:2']", text: "http://a:1,dns:b:2", want: []string{"http://a:1", "dns:b:2"},
+		get: func(c *Config) any { return c.Probe.Targets },
+	},
+	{
+		key: "probe.token", yaml: "s3cret", want: "s3cret",
+		get: func(c *Config) any { return c.Probe.Token },
+	},
+	{
+		key: "probe.ca_file", yaml: "/etc/ca.pem", want: "/etc/ca.pem",
+		get: func(c *Config) any { return c.Probe.CAFile },
+	},
+	{
+		key: "probe.cert_file", yaml: "/etc/c.pem", want: "/etc/c.pem",
+		get: func(c *Config) any { return c.Probe.CertFile },
+	},
+	{
+		key: "probe.key_file", yaml: "/etc/c.key", want: "/etc/c.key",
+		get: func(c *Config) any { return c.Probe.KeyFile },
 	},
 	{
 		key: "apps.*.preset", yaml: "imkit", want: "imkit",

@@ -56,6 +56,7 @@ func TestDefaults(t *testing.T) {
 		{"log", c.Log, Log{"info", "auto", "hashed", ""}},
 		{"decision_log", c.DecisionLog, DecisionLog{"", 0, 10_000, "hashed"}},
 		{"tracing", c.Tracing, Tracing{"", 1, []string{}}},
+		{"probe", c.Probe, Probe{App: "default", Targets: []string{}}},
 		{"apps", c.Policies(), map[string]filter.Policy{"default": filter.Default()}},
 		{"known_users", c.Apps["default"].KnownUsers, false},
 		{"invitations", c.Apps["default"].Policy.Invitations, filter.InvitationsInclude},
