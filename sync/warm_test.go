@@ -34,6 +34,14 @@ func (l *legacy) Refuse(cause string) {
 
 func (l *legacy) Accept() { l.resumed++ }
 
+// bobs is the list that reads of pages find.
+func (s *fakeSource) bobs() []cache.Entry {
+	if s.list != nil {
+		return s.list
+	}
+	return []cache.Entry{{Target: "alice"}}
+}
+
 // leave runs a process that knows bob's list, by which he has blocked alice, up to
 // transaction 10, and returns its memory.
 func leave(t *testing.T) *cache.WarmFile {
@@ -161,7 +169,7 @@ func TestTheIdentityGuardsAWarmStart(t *testing.T) {
 			w.follower.trusting = !guarded
 			promoted := server
 			promoted.Timeline++
-			w.source.identity, w.source.other = promoted, true
+			w.source.identity, w.source.list = promoted, []cache.Entry{{Target: "carol"}}
 			w.source.set(func(from Position) (Batch, error) {
 				b, err := at(20, 20)(from)
 				b.Identity = promoted

@@ -159,6 +159,18 @@ var logMessages = []logMessage{
 		"Check `Type=notify` of the unit and that the sandbox leaves the socket reachable.",
 	},
 	{
+		"the warm file cannot be written; the one before it stays", "warn",
+		[]string{"error", "path"},
+		"Memory cannot be kept for the next start: a full disk, a folder that is missing or not ours, another process with the same path, or no time left at the end. Answers are not touched.",
+		"Read `error`. Until it is written again, a start reads what has changed since the file before, or everything: see [warm start](../how-to/warm-start.md).",
+	},
+	{
+		"the warm file is not used; starting cold", "warn",
+		[]string{"cause", "error", "path"},
+		"Memory of the process before cannot be taken over, as `cause` says; all lists are read from Postgres. Answers are as right as ever.",
+		"After an upgrade, a restart or a failover of Postgres it is expected once. `unreadable` and `locked` are mistakes of the set-up, `damaged` is one of the disk: see [warm start](../how-to/warm-start.md).",
+	},
+	{
 		"upkeep of the database fails", "warn",
 		[]string{"doing", "error"},
 		"What keeps the tables small, such as trimming the log of changes, failed; it is tried again.",
