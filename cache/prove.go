@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -59,7 +60,7 @@ func (k *keeper) prove(ctx context.Context) {
 }
 
 // proveSome compares one range of a directory and moves on behind it; false means
-// that the database did not answer, and that it is to be tried again.
+// that the database did not answer or is busy, and that it is to be tried again.
 func (k *keeper) proveSome(ctx context.Context, d *Directory) bool {
 	s := d.shardOf(k.proof.next)
 	t := s.table.Load()
@@ -119,8 +120,15 @@ type header struct {
 	digest  uint64
 }
 
+// errBehindOthers: who waits for a page goes first.
+var errBehindOthers = errors.New("others wait for the database")
+
 // headers reads those of a span, by page and by mark.
 func (k *keeper) headers(ctx context.Context, run span) (map[uint64]map[uint64]header, error) {
+	if !k.cache.gate.tryAhead() {
+		return nil, errBehindOthers
+	}
+	defer k.cache.gate.leaveAhead()
 	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
 	defer cancel()
 	salt, bits := k.cache.salt(), run.table.bits

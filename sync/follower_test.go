@@ -59,8 +59,7 @@ func (s *fakeSource) Load(_ context.Context, _ string, kind cache.Kind, r cache.
 	s.loads++
 	out := cache.Loaded{Identity: s.identity}
 	if h := cache.HashOwner("bob", s.identity.Salt); kind == cache.KindBlock && r.Lo <= h && h <= r.Hi {
-		e := s.bobs()
-		out.Lists = []cache.List{{Owner: "bob", Version: 1, Size: 1, Digest: cache.ListDigest(false, e), Entries: e}}
+		out.Lists = []cache.List{s.bobs()}
 		out.Count = 1
 	}
 	return out, nil
@@ -274,6 +273,7 @@ func TestServersThatAreRefused(t *testing.T) {
 		"standby":      func(b *Batch) { *b = Batch{Recovery: true} },
 		"older schema": func(b *Batch) { b.Schema = 0 },
 		"newer schema": func(b *Batch) { b.Schema = 3 },
+		"old primary":  func(b *Batch) { b.Newer = 2 },
 	} {
 		w := newWorld(t)
 		w.source.set(at(5, 9))

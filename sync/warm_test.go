@@ -35,11 +35,12 @@ func (l *legacy) Refuse(cause string) {
 func (l *legacy) Accept() { l.resumed++ }
 
 // bobs is the list that reads of pages find.
-func (s *fakeSource) bobs() []cache.Entry {
-	if s.list != nil {
-		return s.list
+func (s *fakeSource) bobs() cache.List {
+	e := s.list
+	if e == nil {
+		e = []cache.Entry{{Target: "alice"}}
 	}
-	return []cache.Entry{{Target: "alice"}}
+	return cache.List{Owner: "bob", Version: 1, Size: 1, Digest: cache.ListDigest(false, e), Entries: e}
 }
 
 // leave runs a process that knows bob's list, by which he has blocked alice, up to

@@ -49,6 +49,7 @@ type sidegate struct {
 	hints    *postgres.Hints   // nil if they are off
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
+	auditor  *postgres.Auditor // likewise
 
 	doors   open
 	reloads *reloader // nil before somebody says where to read from
@@ -60,6 +61,7 @@ type sidegate struct {
 
 	decisions *decisionlog.Log // nil if it is off
 	tracing   *tracing.Tracing // likewise
+	probe     *ownProbe        // likewise
 
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
@@ -93,6 +95,9 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
 	s.store = &upstream{Store: store, log: log}
+	if hosts := postgres.Unproven(cfg.Postgres.URL); len(hosts) > 0 {
+		log.Warn("postgres.url leads over a network to a server that need not prove to be the database; add sslmode=verify-full", "hosts", hosts)
+	}
 	for _, step := range []func() error{s.buildCore, s.buildDoors} {
 		if err := step(); err != nil {
 			store.Close()
@@ -107,6 +112,7 @@ func (s *sidegate) buildCore() (err error) {
 	memory := cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, Headers: s.store, LoadTimeout: filter.DefaultLoadTimeout,
+		MaxLoads: postgres.LoadConns, Loads: loadLimits(s.cfg),
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
 	}
 	s.buildWarm(&memory)
@@ -138,6 +144,11 @@ func (s *sidegate) buildCore() (err error) {
 	return err
 }
 
+// loadLimits are what the configuration says of page reads.
+func loadLimits(cfg *config.Config) cache.LoadLimits {
+	return cache.LoadLimits{Rate: cfg.Cache.LoadRate, Burst: cfg.Cache.LoadBurst, Queue: cfg.Cache.LoadQueue}
+}
+
 // buildDoors makes the three listeners and what only they need.
 func (s *sidegate) buildDoors() error {
 	s.counts = filter.NewMetrics(s.registry)
@@ -162,6 +173,9 @@ func (s *sidegate) buildDoors() error {
 		}
 	}
 	s.enter(g)
+	if err := s.buildProbe(); err != nil {
+		return err
+	}
 	return s.buildOps()
 }
 
@@ -178,8 +192,20 @@ func (s *sidegate) buildAPI(g *generation) (err error) {
 		return err
 	}
 	s.limits = newLimits(s.store, s.log)
-	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
-	return nil
+	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log, Retention: retention(g.cfg)})
+	s.auditor, err = postgres.NewAuditor(postgres.AuditorOptions{
+		Store: s.store, Metrics: postgres.NewAuditMetrics(s.registry), Logger: s.log,
+		Name: s.verifiers.names.Of, Settings: auditing(g.cfg),
+	})
+	return err
+}
+
+func retention(cfg *config.Config) postgres.Retention {
+	return postgres.Retention{Feed: cfg.Sync.Retention, History: cfg.HistoryRetention()}
+}
+
+func auditing(cfg *config.Config) postgres.AuditSettings {
+	return postgres.AuditSettings{Period: cfg.Audit.Period, Repair: cfg.Audit.Repair}
 }
 
 // apiOptions are what a generation says about the api listener.
@@ -206,7 +232,7 @@ func (s *sidegate) buildOps() error {
 		return err
 	}
 	s.ops.Handle("GET /openapi.json", http.HandlerFunc(serveOpenAPI))
-	s.ops.HandleStatus(func() any { return s.status() })
+	s.ops.HandleStatus(func(who *border.Principal) any { return s.status().of(who) })
 	s.ops.HandleProfiles()
 	decides := func() *filter.Filter { return s.current.Load().filter }
 	s.ops.HandleRead("GET /v1/explain", (&explainer{filter: decides, log: s.log, now: time.Now}).read)
@@ -270,7 +296,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	}
 	if s.api != nil {
 		doors = append(doors, s.api.Run)
-		upkeep = append(upkeep, s.limits.run, s.sweeper.Run)
+		upkeep = append(upkeep, s.limits.run, s.sweeper.Run, s.auditor.Run)
 	}
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)
@@ -298,7 +324,11 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.warm != nil {
 		keep = append(keep, s.warm.Run)
 	}
-	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, keep, last, ops)
+	var probe stage // which asks the doors
+	if s.probe != nil {
+		probe = stage{s.runProbe}
+	}
+	err := runStages(ctx, notice, probe, doors, upkeep, stage{s.follower.Run}, keep, last, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
