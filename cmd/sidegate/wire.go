@@ -112,7 +112,7 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 func (s *sidegate) buildCore() (err error) {
 	memory := cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
-		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
+		Loader: s.store, Sizer: s.store, Headers: s.store, LoadTimeout: filter.DefaultLoadTimeout,
 		MaxLoads: postgres.LoadConns, Loads: loadLimits(s.cfg),
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
 	}

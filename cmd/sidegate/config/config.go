@@ -173,7 +173,7 @@ type Audit struct {
 type Cache struct {
 	// MaxBytes bounds it; [Auto] = what the limit of the process has room for.
 	MaxBytes int64 `koanf:"max_bytes"`
-	// The others bound the reads of what is not in it.
+	// The next three bound the reads of what is not in it.
 	LoadRate  int `koanf:"load_rate"`  // a second
 	LoadBurst int `koanf:"load_burst"` // at once
 	LoadQueue int `koanf:"load_queue"` // that wait
