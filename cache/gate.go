@@ -249,6 +249,17 @@ func (g *gate) enterAhead(ctx context.Context) error {
 	return nil
 }
 
+// tryAhead takes such a slot if there is one now.
+func (g *gate) tryAhead() bool {
+	if !g.slots.TryAcquire(1) {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running++
+	return true
+}
+
 func (g *gate) leaveAhead() {
 	g.mu.Lock()
 	g.running--

@@ -93,8 +93,9 @@ func TestOneReadForAllWhoWait(t *testing.T) {
 		once.Do(func() { close(entered) })
 		<-release
 	}
+	const callers = 10_000
 	var wg sync.WaitGroup
-	for range 64 {
+	for range callers {
 		wg.Go(func() {
 			v, err := c.Directory("a", KindBlock).Load(ctx, "bob", Need{})
 			if err != nil || !v.Contains("alice") {
@@ -106,7 +107,7 @@ func TestOneReadForAllWhoWait(t *testing.T) {
 	close(release)
 	wg.Wait()
 	if n := db.loadCount(); n != 1 {
-		t.Errorf("%d page reads for 64 callers", n)
+		t.Errorf("%d page reads for %d callers", n, callers)
 	}
 }
 

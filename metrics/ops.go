@@ -87,6 +87,7 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 		Handler: http.HandlerFunc(o.serve), ErrorLog: errorLog, MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is no path of ours
+		ConnState:                    newConnections(maxConnections).track,
 	}
 	o.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
 		// A collector that fails must not hide what the others say.
@@ -128,10 +129,10 @@ func (o *Ops) HandleStaff(pattern string, h http.Handler) {
 }
 
 // HandleStatus serves GET /v1/status to staff: whatever the function returns at
-// that moment, as JSON.
-func (o *Ops) HandleStatus(status func() any) {
-	o.HandleStaff("GET /v1/status", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, status())
+// that moment for who asks, as JSON.
+func (o *Ops) HandleStatus(status func(who *border.Principal) any) {
+	o.HandleStaff("GET /v1/status", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, status(border.FromContext(r.Context())))
 	}))
 }
 

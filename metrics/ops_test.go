@@ -144,7 +144,7 @@ func TestStaffOnly(t *testing.T) {
 			{Name: "alice-of-support", SHA256: sha256.Sum256([]byte("staff")), Scopes: border.ScopeStaff},
 		}),
 	})
-	o.HandleStatus(func() any { return map[string]string{"state": "synced"} })
+	o.HandleStatus(func(*border.Principal) any { return map[string]string{"state": "synced"} })
 	o.HandleStaff("GET /who", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeText(w, 200, border.FromContext(r.Context()).Name)
 	}))
@@ -177,7 +177,7 @@ func TestStaffOnly(t *testing.T) {
 
 func TestWithoutTokensNobodyIsStaff(t *testing.T) {
 	o := newTestOps(t, OpsOptions{})
-	o.HandleStatus(func() any { t.Error("the status was read"); return nil })
+	o.HandleStatus(func(*border.Principal) any { t.Error("the status was read"); return nil })
 	if a := ask(t, "GET", serveOps(t, o)+"/v1/status", "Authorization", "Bearer "); a.status != 401 {
 		t.Errorf("%d %s", a.status, a.body)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sidegate/sidegate/metrics/border"
 )
 
 // patience is how long a test waits for what must come.
@@ -96,7 +98,7 @@ func TestFraming(t *testing.T) {
 // TestOneSpelling: what ServeMux would decode, clean or redirect is not there.
 func TestOneSpelling(t *testing.T) {
 	o := newTestOps(t, OpsOptions{})
-	o.HandleStatus(func() any { return "read" })
+	o.HandleStatus(func(*border.Principal) any { return "read" })
 	base := serveOps(t, o)
 	for target, want := range map[string]struct {
 		status int

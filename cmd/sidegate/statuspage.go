@@ -11,6 +11,7 @@ import (
 
 	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/filter/server"
+	"github.com/sidegate/sidegate/metrics/border"
 	blocksync "github.com/sidegate/sidegate/sync"
 )
 
@@ -55,6 +56,13 @@ func (s *sidegate) status() statusPage {
 		page.Listeners["ops"] = texts(s.ops.Addrs())
 	}
 	return page
+}
+
+// of leaves out the apps that a member of staff is not for: which others there are
+// is none of their business.
+func (p statusPage) of(who *border.Principal) statusPage {
+	p.Apps = slices.DeleteFunc(p.Apps, func(app string) bool { return !who.MayApp(app) })
+	return p
 }
 
 func texts(addrs []net.Addr) []string {

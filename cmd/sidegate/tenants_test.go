@@ -285,6 +285,9 @@ func TestTenants(t *testing.T) {
 					what := fmt.Sprintf("%s: %s %s of %s", c.name, o.method, target, app)
 					if want == 0 {
 						checkAllowed(t, what, a, app)
+						if o.pattern == "/v1/status" && strings.Contains(a.body, `"umbra"`) != (c.apps == "umbra" || c.apps == "*") {
+							t.Errorf("%s names apps that the credential is not for, or leaves out those that it is for: %v", what, a)
+						}
 						continue
 					}
 					mustNotExist = append(mustNotExist, mark)

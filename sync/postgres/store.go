@@ -59,6 +59,7 @@ type Store struct {
 	config *pgxpool.Config // as the URL has it
 	wrote  chan struct{}   // holds one element while a hint is due
 
+	lineage  lineage
 	turns    turns
 	together together
 	metrics  *Metrics
@@ -96,15 +97,19 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
+	newest := s.lineage.current
 	for _, pool := range []struct {
 		into  **pgxpool.Pool
 		size  int32
-		adapt func(*pgxpool.Config)
+		adapt []func(*pgxpool.Config)
 	}{
-		{&s.loads, LoadConns, nil}, {&s.reads, readConns, nil}, {&s.polls, pollConns, nil},
-		{&s.exports, exportConns, proving}, {&s.writes, writeConns, cancelling},
+		{&s.polls, pollConns, nil}, // a poll tells who the server is by itself
+		{&s.loads, LoadConns, []func(*pgxpool.Config){newest}},
+		{&s.reads, readConns, []func(*pgxpool.Config){newest}},
+		{&s.exports, exportConns, []func(*pgxpool.Config){newest, proving}},
+		{&s.writes, writeConns, []func(*pgxpool.Config){newest, cancelling}},
 	} {
-		if *pool.into, err = newPool(ctx, config, pool.size, pool.adapt); err != nil {
+		if *pool.into, err = newPool(ctx, config, pool.size, pool.adapt...); err != nil {
 			s.Close()
 			return nil, fmt.Errorf("postgres: open: %w", err)
 		}
@@ -126,12 +131,12 @@ func (s *Store) Close() {
 	}
 }
 
-func newPool(ctx context.Context, config *pgxpool.Config, size int32, adapt func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, config *pgxpool.Config, size int32, adapt ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	c := config.Copy()
 	c.MaxConns, c.MinConns, c.MinIdleConns = size, 0, 0
 	impatient(c)
-	if adapt != nil {
-		adapt(c)
+	for _, change := range adapt {
+		change(c)
 	}
 	return pgxpool.NewWithConfig(ctx, c)
 }

@@ -3,18 +3,12 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 )
-
-// maxFileBytes bounds the configuration file: a wrong path, such as that of a
-// device, must end in an error and not in exhausted memory.
-const maxFileBytes = 4 << 20
 
 // Source says where a configuration comes from.
 type Source struct {
@@ -163,20 +157,6 @@ func (l *loader) readFile() map[string]any {
 	}
 	l.parseFile(layer, data)
 	return layer
-}
-
-// readBounded reads a file that may be anything.
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err == nil && len(data) > maxFileBytes {
-		err = fmt.Errorf("%s is larger than %s", path, FormatSize(maxFileBytes))
-	}
-	return data, err
 }
 
 // readFlags reads the flags that were given. That there is no unknown one is the

@@ -215,8 +215,17 @@ func fromURL(url string, transport http.RoundTripper) func(context.Context) ([]b
 	}
 }
 
+// fromFile reads a document from a file and from nothing else: to open a pipe is to
+// wait for somebody who writes, here while a configuration is being read.
 func fromFile(path string) func(context.Context) ([]byte, error) {
 	return func(context.Context) ([]byte, error) {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s is no file", path)
+		}
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, err

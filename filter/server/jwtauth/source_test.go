@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -290,6 +292,24 @@ func TestFileIsReadAgain(t *testing.T) {
 		stop()
 		<-ended
 	})
+}
+
+// TestOnlyFilesAreRead: what would have to be waited for is no file of keys. A
+// socket stands for all of these: it is there on every system, and opening it fails
+// without a guard too, which then says so in other words.
+func TestOnlyFilesAreRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, path := range []string{path, t.TempDir()} {
+		_, err := New(Options{JWKSFile: path, Algorithms: []string{"RS256"}})
+		if err == nil || !strings.Contains(err.Error(), path+" is no file") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 }
 
 // TestURL fetches over real connections: only what the one URL itself answers
