@@ -81,7 +81,7 @@ func (s *Store) Audit(ctx context.Context, from AuditCursor, app string) (Audite
 		Entries int64    `json:"entries"`
 		Found   []Damage `json:"found"`
 	}
-	if err := readJSON(ctx, s.loads, &answer, auditSQL,
+	if err := readJSON(ctx, s.reads, &answer, auditSQL,
 		from.App, from.Kind, from.Hash, from.Owner, app, auditLists, auditEntries); err != nil {
 		return Audited{}, readError("audit lists", err)
 	}
@@ -97,7 +97,7 @@ func (s *Store) auditFeed(ctx context.Context, from AuditCursor, app string) (Au
 		Next  *string  `json:"next"`
 		Found []Damage `json:"found"`
 	}
-	err := readJSON(ctx, s.loads, &answer, feedSQL, strconv.FormatUint(from.xid, 10), auditEntries)
+	err := readJSON(ctx, s.reads, &answer, feedSQL, strconv.FormatUint(from.xid, 10), auditEntries)
 	out := Audited{Next: from, Done: answer.Next == nil}
 	if err == nil && !out.Done {
 		out.Next.xid, err = strconv.ParseUint(*answer.Next, 10, 64)

@@ -40,7 +40,7 @@ func (m *Mentions) add(n Mentions) {
 func (s *Store) Mentions(ctx context.Context, app, user string) (m Mentions, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if err := readJSON(ctx, s.loads, &m, mentionsSQL, app, user); err != nil {
+	if err := readJSON(ctx, s.reads, &m, mentionsSQL, app, user); err != nil {
 		return Mentions{}, readError("count where a user is named", err)
 	}
 	return m, nil
