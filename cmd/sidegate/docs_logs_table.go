@@ -4,7 +4,7 @@ package main
 var logMessages = []logMessage{
 	{
 		"a probe was answered wrongly", "warn",
-		[]string{"kind", "sidecar", "what"},
+		[]string{"answer", "kind", "sidecar"},
 		"The prober asked a sidecar about a list that nobody else writes, and the answer contradicts a write that was acknowledged: `too_old`, it is older than it says; `at_least`, it lacks the write whose revision was asked with; `fell_back`, the sidecar had shown the write before.",
 		"See the [runbook](../runbooks/probe-violation.md). First make sure that the address is that of one process and not of a balancer.",
 	},
@@ -187,6 +187,7 @@ var logMessages = []logMessage{
 // logKeys are all keys that lines of the log have, at any level, sorted by name.
 // trace_id and span_id are added to those about a request.
 var logKeys = []logKey{
+	{"answer", "what was answered to a probe, and when; users that are probed are nobody's"},
 	{"app", "the app"},
 	{"bytes", "memory that lists take"},
 	{"cache_from", "where the budget of the cache comes from"},
@@ -201,6 +202,7 @@ var logKeys = []logKey{
 	{"error", "the error, with what was being done"},
 	{"faults", "what is wrong with a configuration, one sentence each"},
 	{"keys", "how many keys a set has, or which keys of the configuration"},
+	{"kind", "which rule an answer to a probe has broken"},
 	{"limit_bytes", "the memory limit"},
 	{"limit_from", "where the memory limit was found"},
 	{"listener", "`check`, `api` or `ops`"},
@@ -216,6 +218,7 @@ var logKeys = []logKey{
 	{"room_bytes", "what the limit leaves for the cache"},
 	{"route", "the pattern of a path, never the path; of a dialect with its name before it"},
 	{"seconds", "how long something took"},
+	{"sidecar", "whom a prober asked, by its address or place"},
 	{"stack", "where a panic came from"},
 	{"timeout", "how long requests under way may take"},
 	{"token", "the name of a credential"},

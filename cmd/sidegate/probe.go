@@ -91,7 +91,13 @@ func (c *probeCmd) Run(ctx context.Context, p *program) error {
 		return failed // there is nothing to sum up
 	}
 	c.print(p, &report)
-	return errors.Join(verdictError(&report), failed)
+	if err := verdictError(&report); err != nil {
+		if failed != nil {
+			log.Warn("the prober has left entries behind", "error", failed)
+		}
+		return err
+	}
+	return failed
 }
 
 // verdictError is the error that ends the command.

@@ -154,10 +154,8 @@ func (p *Prober) read(ctx context.Context, t *target) {
 func (p *Prober) record(t *target, e *errand, a answer, err error) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil || p.seat == e.seat {
-		t.figures.Reads++
-		t.counters.reads.Inc()
-	}
+	t.figures.Reads++
+	t.counters.reads.Inc()
 	if t.answers = err == nil; err != nil {
 		return p.unanswered(t, e, err)
 	}
@@ -239,7 +237,7 @@ func (p *Prober) accuse(t *target, e *errand, a answer, broken Kind) {
 	}
 	if now := (complaint{e.list, entry.newest(), broken}); t.complain != now {
 		t.complain = now
-		p.opts.Logger.Warn("a probe was answered wrongly", "sidecar", t.Name, "kind", string(broken), "what", v.String())
+		p.opts.Logger.Warn("a probe was answered wrongly", "sidecar", t.Name, "kind", string(broken), "answer", v.String())
 	}
 }
 

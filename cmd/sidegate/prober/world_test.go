@@ -35,7 +35,7 @@ type event struct {
 func newWorld() *world { return &world{listed: map[pair]time.Time{}} }
 
 func (w *world) write(owner, target string, until time.Time, on bool) (Written, error) {
-	time.Sleep(w.slow)
+	<-time.After(w.slow) // of fake time
 	w.mu.Lock()
 	w.requests++
 	var err error
@@ -54,7 +54,7 @@ func (w *world) write(owner, target string, until time.Time, on bool) (Written, 
 	}
 	n := len(w.log)
 	w.mu.Unlock()
-	time.Sleep(w.slow)
+	<-time.After(w.slow) // of fake time
 	if err != nil {
 		return Written{}, err
 	}
@@ -111,10 +111,10 @@ func softBound() time.Duration { return soft }
 
 func (s *sidecar) target(name string) Target {
 	return Target{Name: name, Ask: func(_ context.Context, q Question) (Answer, error) {
-		time.Sleep(time.Millisecond / 2)
+		<-time.After(time.Millisecond / 2) // of fake time
 		now := time.Now()
 		lag := s.lag(now)
-		time.Sleep(time.Millisecond / 2)
+		<-time.After(time.Millisecond / 2) // of fake time
 		if s.broken != nil {
 			if err := s.broken(now); err != nil {
 				return Answer{}, err
