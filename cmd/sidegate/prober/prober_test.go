@@ -176,6 +176,29 @@ func TestWithoutAStore(t *testing.T) {
 	}
 }
 
+// TestLongOutage: entries that end by themselves while nothing can be written accuse
+// nobody, nor does a claim that has ended, and afterwards all goes on.
+func TestLongOutage(t *testing.T) {
+	w := newWorld()
+	var began time.Time
+	w.fail = func(n int, _ string) error {
+		if n == 1 {
+			began = time.Now()
+		}
+		if past := time.Since(began); past > 10*time.Minute && past < 80*time.Minute {
+			return fmt.Errorf("%w: away", ErrRefused)
+		}
+		return nil
+	}
+	r, err := probeWorld(t, w, func(o *Options) { o.Interval, o.Duration = time.Minute, 2*time.Hour }, &sidecar{lag: always(50 * time.Millisecond)})
+	if err != nil || r.Verdict != Clean || r.Writes.Refused < 60 || r.Writes.Acknowledged < 40 {
+		t.Errorf("%v, %+v", err, r)
+	}
+	if left := w.entries(); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+}
+
 // TestTwoProbersDoNotMeet: however many probe one app, each has lists of its own.
 func TestTwoProbersDoNotMeet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -291,6 +314,7 @@ func TestOptions(t *testing.T) {
 	for name, o := range map[string]Options{
 		"nothing":      {},
 		"no interval":  {Writer: newWorld(), Find: find, SoftBound: softBound, Grace: 1},
+		"too rarely":   {Writer: newWorld(), Find: find, Interval: time.Hour, SoftBound: softBound, Grace: 1},
 		"no bound":     {Writer: newWorld(), Find: find, Interval: time.Second, Grace: 1},
 		"no end to it": {Writer: newWorld(), Find: find, Interval: time.Second, SoftBound: softBound},
 	} {

@@ -162,10 +162,13 @@ func (p *Prober) record(t *target, e *errand, a answer, err error) time.Duration
 	if p.seat != e.seat {
 		return 0 // it was about lists that were left
 	}
+	if e.seat.tired(a.end) {
+		return e.pause // and this is about some that will be
+	}
+	t.figures.MaxAge = max(t.figures.MaxAge, a.age)
 	if a.age == 0 {
 		a.age = p.opts.SoftBound()
 	}
-	t.figures.MaxAge = max(t.figures.MaxAge, a.age)
 	entry, show := &e.seat.entries[e.list], &t.entries[e.list]
 	show.known, show.listed = true, a.listed
 	place, broken := entry.judge(a, show.floor)
