@@ -47,6 +47,7 @@ type sidegate struct {
 	hints    *postgres.Hints   // nil if they are off
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
+	auditor  *postgres.Auditor // likewise
 
 	doors   open
 	reloads *reloader // nil before somebody says where to read from
@@ -91,6 +92,9 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
 	s.store = &upstream{Store: store, log: log}
+	if hosts := postgres.Unproven(cfg.Postgres.URL); len(hosts) > 0 {
+		log.Warn("postgres.url leads over a network to a server that need not prove to be the database; add sslmode=verify-full", "hosts", hosts)
+	}
 	for _, step := range []func() error{s.buildCore, s.buildDoors} {
 		if err := step(); err != nil {
 			store.Close()
@@ -105,6 +109,7 @@ func (s *sidegate) buildCore() (err error) {
 	s.cache, err = cache.New(cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
+		MaxLoads: postgres.LoadConns, Loads: loadLimits(s.cfg),
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
 	})
 	if err != nil {
@@ -124,6 +129,11 @@ func (s *sidegate) buildCore() (err error) {
 		Store: s.store.Store, Wake: s.follower.Wake, Metrics: hintCounts, Logger: s.log,
 	})
 	return err
+}
+
+// loadLimits are what the configuration says of page reads.
+func loadLimits(cfg *config.Config) cache.LoadLimits {
+	return cache.LoadLimits{Rate: cfg.Cache.LoadRate, Burst: cfg.Cache.LoadBurst, Queue: cfg.Cache.LoadQueue}
 }
 
 // buildDoors makes the three listeners and what only they need.
@@ -169,8 +179,20 @@ func (s *sidegate) buildAPI(g *generation) (err error) {
 		return err
 	}
 	s.limits = newLimits(s.store, s.log)
-	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
-	return nil
+	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log, Retention: retention(g.cfg)})
+	s.auditor, err = postgres.NewAuditor(postgres.AuditorOptions{
+		Store: s.store, Metrics: postgres.NewAuditMetrics(s.registry), Logger: s.log,
+		Name: s.verifiers.names.Of, Settings: auditing(g.cfg),
+	})
+	return err
+}
+
+func retention(cfg *config.Config) postgres.Retention {
+	return postgres.Retention{Feed: cfg.Sync.Retention, History: cfg.HistoryRetention()}
+}
+
+func auditing(cfg *config.Config) postgres.AuditSettings {
+	return postgres.AuditSettings{Period: cfg.Audit.Period, Repair: cfg.Audit.Repair}
 }
 
 // apiOptions are what a generation says about the api listener.
@@ -261,7 +283,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	}
 	if s.api != nil {
 		doors = append(doors, s.api.Run)
-		upkeep = append(upkeep, s.limits.run, s.sweeper.Run)
+		upkeep = append(upkeep, s.limits.run, s.sweeper.Run, s.auditor.Run)
 	}
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)

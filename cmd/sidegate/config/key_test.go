@@ -139,8 +139,32 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Sync.HardBound },
 	},
 	{
+		key: "sync.retention", yaml: "24h", want: 24 * time.Hour,
+		get: func(c *Config) any { return c.Sync.Retention },
+	},
+	{
+		key: "audit.period", yaml: "0s", want: time.Duration(0),
+		get: func(c *Config) any { return c.Audit.Period },
+	},
+	{
+		key: "audit.repair", yaml: "false", want: false,
+		get: func(c *Config) any { return c.Audit.Repair },
+	},
+	{
 		key: "cache.max_bytes", yaml: "1GiB", want: int64(1 << 30),
 		get: func(c *Config) any { return c.Cache.MaxBytes },
+	},
+	{
+		key: "cache.load_rate", yaml: "200", want: 200,
+		get: func(c *Config) any { return c.Cache.LoadRate },
+	},
+	{
+		key: "cache.load_burst", yaml: "50", want: 50,
+		get: func(c *Config) any { return c.Cache.LoadBurst },
+	},
+	{
+		key: "cache.load_queue", yaml: "16", want: 16,
+		get: func(c *Config) any { return c.Cache.LoadQueue },
 	},
 	{
 		key: "log.level", yaml: "debug", want: "debug",
@@ -265,6 +289,10 @@ var keyCases = []keyCase{
 	{
 		key: "apps.*.known_users", yaml: "true", want: true,
 		get: func(c *Config) any { return c.Apps["acme"].KnownUsers },
+	},
+	{
+		key: "apps.*.history_retention", yaml: "720h", want: 720 * time.Hour,
+		get: func(c *Config) any { return c.Apps["acme"].HistoryRetention },
 	},
 	{
 		key: "apps.*.invitations", yaml: "exclude", want: filter.InvitationsExclude,
