@@ -255,6 +255,44 @@ func TestLeftEntries(t *testing.T) {
 	}
 }
 
+// TestFormerLife: what a sidecar that is cut off still knows of the prober who had the
+// lists before is not held against it.
+func TestFormerLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		for n := range Seats - 1 { // one seat is left, which is found at one of the tries
+			owner, target := (&seat{number: n}).claim()
+			w.listed[pair{owner, target}] = time.Now().Add(24 * 365 * time.Hour)
+		}
+		probe := func(s *sidecar) Report {
+			p, err := New(Options{
+				Writer: w, Find: func(context.Context) ([]Target, error) { return []Target{s.target("a")}, nil },
+				Interval: 500 * time.Millisecond, Duration: 3 * time.Minute, SoftBound: softBound, Settle: soft, Grace: time.Second, Patient: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+			return p.Report()
+		}
+		if r := probe(&sidecar{world: w, lag: always(0)}); r.Verdict != Clean {
+			t.Fatalf("%+v", r)
+		}
+		cut, back := time.Now().Add(-3*time.Second), time.Now().Add(50*time.Second)
+		r := probe(&sidecar{world: w, lag: func(now time.Time) time.Duration {
+			if now.Before(back) {
+				return now.Sub(cut)
+			}
+			return 0
+		}})
+		if r.Targets[0].Wrong() > 0 || r.Verdict != Clean || r.Targets[0].Windows == 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // TestInterrupted: a prober that is ended from outside takes its entries away.
 func TestInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,6 +29,7 @@ const (
 type seat struct {
 	number  int
 	claimed time.Duration // when the claim was last made or renewed
+	sat     time.Duration // when its lists were known to be empty
 	entries [lists]timeline
 	current int // the list that was written last
 }
@@ -96,6 +97,7 @@ func (p *Prober) claim(ctx context.Context, s *seat) (free bool, err error) {
 	if !free {
 		p.leave(s)
 	}
+	s.sat = p.now()
 	return free, nil
 }
 

@@ -165,13 +165,19 @@ func (p *Prober) record(t *target, e *errand, a answer, err error) time.Duration
 	if e.seat.tired(a.end) {
 		return e.pause // and this is about some that will be
 	}
+	entry, show := &e.seat.entries[e.list], &t.entries[e.list]
 	t.figures.MaxAge = max(t.figures.MaxAge, a.age)
+	if a.age > 0 && a.begin-a.age < e.seat.sat && show.floor == 0 && a.atLeast == 0 {
+		return e.pause // it may be of the time when the lists were somebody else's
+	}
 	if a.age == 0 {
 		a.age = p.opts.SoftBound()
 	}
-	entry, show := &e.seat.entries[e.list], &t.entries[e.list]
-	show.known, show.listed = true, a.listed
 	place, broken := entry.judge(a, show.floor)
+	if broken != "" && entry.begunBy(a.end) == 0 {
+		return e.pause // it cannot be of another time
+	}
+	show.known, show.listed = true, a.listed
 	if broken != "" {
 		p.accuse(t, e, a, broken)
 		return e.pause
