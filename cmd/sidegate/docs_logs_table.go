@@ -183,6 +183,12 @@ var logMessages = []logMessage{
 		"Check `Type=notify` of the unit and that the sandbox leaves the socket reachable.",
 	},
 	{
+		"the targets of the probe were not found; those known before are read on", "warn",
+		[]string{"error"},
+		"A name of `probe.targets`, or of `--target dns:…`, could not be looked up, or stands for more than 64 addresses. It is looked up again every ten seconds.",
+		"Look the name up from where the prober runs.",
+	},
+	{
 		"too many lists in memory are wrong, and the other processes could not be told", "error",
 		[]string{"error"},
 		"Three pages within a thousand samples differed. The database could not be given a new incarnation, so only this process reads everything again.",
@@ -199,12 +205,6 @@ var logMessages = []logMessage{
 		[]string{},
 		"Three pages within a thousand samples differed. This process may not write, or the others were told within the last hour.",
 		"See the [runbook](../runbooks/audit-mismatch.md). If other processes may be wrong as well: `sidegate db bump-incarnation`.",
-	},
-	{
-		"the targets of the probe were not found; those known before are read on", "warn",
-		[]string{"error"},
-		"A name of `probe.targets`, or of `--target dns:…`, could not be looked up, or stands for more than 64 addresses. It is looked up again every ten seconds.",
-		"Look the name up from where the prober runs.",
 	},
 	{
 		"upkeep of the database fails", "warn",
