@@ -10,7 +10,7 @@ var logMessages = []logMessage{
 	},
 	{
 		"a probe was answered wrongly", "warn",
-		[]string{"kind", "sidecar", "what"},
+		[]string{"answer", "kind", "sidecar"},
 		"The prober asked a sidecar about a list that nobody else writes, and the answer contradicts a write that was acknowledged: `too_old`, it is older than it says; `at_least`, it lacks the write whose revision was asked with; `fell_back`, the sidecar had shown the write before.",
 		"See the [runbook](../runbooks/probe-violation.md). First make sure that the address is that of one process and not of a balancer.",
 	},
@@ -259,6 +259,7 @@ var logMessages = []logMessage{
 // logKeys are all keys that lines of the log have, at any level, sorted by name.
 // trace_id and span_id are added to those about a request.
 var logKeys = []logKey{
+	{"answer", "what was answered to a probe, and when; users that are probed are nobody's"},
 	{"app", "the app"},
 	{"bytes", "memory that lists take, or the size of the warm file"},
 	{"cache_from", "where the budget of the cache comes from"},
@@ -275,7 +276,7 @@ var logKeys = []logKey{
 	{"faults", "what is wrong with a configuration, one sentence each"},
 	{"hosts", "the hosts of `postgres.url` that it is about"},
 	{"keys", "how many keys a set has, or which keys of the configuration"},
-	{"kind", "which list of its owner: `block`, `allow` or `room`"},
+	{"kind", "which list of its owner: `block`, `allow` or `room`; of a probe: which rule the answer has broken"},
 	{"limit_bytes", "the memory limit"},
 	{"limit_from", "where the memory limit was found"},
 	{"listener", "`check`, `api` or `ops`"},
@@ -303,6 +304,7 @@ var logKeys = []logKey{
 	{"rows", "how many entries there are"},
 	{"saved", "when the warm file was written"},
 	{"seconds", "how long something took"},
+	{"sidecar", "whom a prober asked, by its address or place"},
 	{"size", "how many entries the header counts"},
 	{"stack", "where a panic came from"},
 	{"timeout", "how long requests under way may take"},

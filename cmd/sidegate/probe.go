@@ -23,7 +23,7 @@ type probeCmd struct {
 	CheckURL       string        `name:"check-url" placeholder:"URL" help:"The same as one --target, as other commands have it (SIDEGATE_CHECK_URL)."`
 	CheckTokenFile string        `placeholder:"FILE" help:"A file that holds the token of the targets, where it is another one."`
 	App            string        `default:"default" placeholder:"NAME" help:"The app whose lists are written (default \"default\")."`
-	Interval       time.Duration `default:"1s" placeholder:"TIME" help:"Time between two writes (default 1s, at least 10ms)."`
+	Interval       time.Duration `default:"1s" placeholder:"TIME" help:"Time between two writes (default 1s; 10ms to 5m)."`
 	Duration       time.Duration `default:"1m" placeholder:"TIME" help:"How long to go on (default 1m); 0 = until Ctrl-C."`
 	SoftBound      time.Duration `default:"2s" placeholder:"TIME" help:"sync.soft_bound of the targets (default 2s): how old an answer may be without a word."`
 	Listen         string        `placeholder:"ADDRESS" help:"Serve /metrics and probes there meanwhile: host:port."`
@@ -91,7 +91,13 @@ func (c *probeCmd) Run(ctx context.Context, p *program) error {
 		return failed // there is nothing to sum up
 	}
 	c.print(p, &report)
-	return errors.Join(verdictError(&report), failed)
+	if err := verdictError(&report); err != nil {
+		if failed != nil {
+			log.Warn("the prober has left entries behind", "error", failed)
+		}
+		return err
+	}
+	return failed
 }
 
 // verdictError is the error that ends the command.
@@ -107,8 +113,8 @@ func verdictError(report *prober.Report) error {
 
 // ends makes what writes and what is read.
 func (c *probeCmd) ends(p *program) (*probeTargets, *apiWriter, error) {
-	if c.Interval < prober.MinInterval || c.Duration < 0 || c.SoftBound <= 0 || c.Timeout <= 0 {
-		return nil, nil, usageError{fmt.Errorf("--interval is at least %s, --soft-bound and --timeout are above zero, and --duration is not below it", prober.MinInterval)}
+	if c.Interval < prober.MinInterval || c.Interval > prober.MaxInterval || c.Duration < 0 || c.SoftBound <= 0 || c.Timeout <= 0 {
+		return nil, nil, usageError{fmt.Errorf("--interval is from %s to %s, --soft-bound and --timeout are above zero, and --duration is not below it", prober.MinInterval, prober.MaxInterval)}
 	}
 	if c.TokenFile != "" {
 		if c.Token != "" {

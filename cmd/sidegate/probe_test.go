@@ -287,7 +287,8 @@ func TestProbeUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{"--interval 1ms", exitUsage, "at least 10ms"},
+		{"--interval 1ms", exitUsage, "from 10ms to 5m0s"},
+		{"--interval 6m", exitUsage, "from 10ms to 5m0s"},
 		{"--duration -1s", exitUsage, "--duration"},
 		{"--target ftp://x", exitUsage, "no address of a listener"},
 		{"--target " + nowhere + " --target " + nowhere, exitUsage, "named twice"},

@@ -223,34 +223,6 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Tracing.Headers },
 	},
 	{
-		key: "probe.interval", yaml: "1s", want: time.Second,
-		get: func(c *Config) any { return c.Probe.Interval },
-	},
-	{
-		key: "probe.app", yaml: "acme", want: "acme",
-		get: func(c *Config) any { return c.Probe.App },
-	},
-	{
-		key: "probe.targets", yaml: "['http://a:1', 'dns:b:2']", text: "http://a:1,dns:b:2", want: []string{"http://a:1", "dns:b:2"},
-		get: func(c *Config) any { return c.Probe.Targets },
-	},
-	{
-		key: "probe.token", yaml: "s3cret", want: "s3cret",
-		get: func(c *Config) any { return c.Probe.Token },
-	},
-	{
-		key: "probe.ca_file", yaml: "/etc/ca.pem", want: "/etc/ca.pem",
-		get: func(c *Config) any { return c.Probe.CAFile },
-	},
-	{
-		key: "probe.cert_file", yaml: "/etc/c.pem", want: "/etc/c.pem",
-		get: func(c *Config) any { return c.Probe.CertFile },
-	},
-	{
-		key: "probe.key_file", yaml: "/etc/c.key", want: "/etc/c.key",
-		get: func(c *Config) any { return c.Probe.KeyFile },
-	},
-	{
 		key: "apps.*.preset", yaml: "imkit", want: "imkit",
 		get: func(c *Config) any { return c.Apps["acme"].Preset },
 	},

@@ -1,10 +1,13 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// tlsCases are the rows of the keys that begin and end a listener, and of what
-// outlives it.
-var tlsCases = []keyCase{
+// tlsCases are the rows of the keys that begin and end a listener, and those that
+// stand in files of their own.
+var tlsCases = slices.Concat(probeCases, []keyCase{
 	tlsCase("check", "cert_file", "key_file", "/c.pem", func(t *TLS) string { return t.CertFile }),
 	tlsCase("check", "key_file", "cert_file", "/k.pem", func(t *TLS) string { return t.KeyFile }),
 	tlsCase("check", "client_ca_file", "cert_file key_file", "/ca.pem", func(t *TLS) string { return t.ClientCAFile }),
@@ -33,7 +36,7 @@ var tlsCases = []keyCase{
 		key: "cache.warm_interval", yaml: "1m", want: time.Minute,
 		get: func(c *Config) any { return c.Cache.WarmInterval },
 	},
-}
+})
 
 func tlsCase(listener, key, with, yaml string, get func(*TLS) string) keyCase {
 	text := yaml

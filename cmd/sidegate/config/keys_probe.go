@@ -21,8 +21,8 @@ type Probe struct {
 // probeKeys are the keys of the prober.
 func probeKeys() []*Key {
 	return []*Key{
-		{Path: "probe.interval", kind: durationKind(0, time.Hour), Default: "0s",
-			Doc: "How often the prober writes to a list of its own, to measure when each target answers with it; 0 = it does not. It runs where the api listener is served, and leaves two rows of history in the database for every four writes."},
+		{Path: "probe.interval", kind: durationKind(0, 5*time.Minute), Default: "0s",
+			Doc: "How often the prober writes to a list of its own, to measure when each target answers with it, 10ms to 5m; 0 = it does not. It runs where the api listener is served, and leaves two rows of history in the database for every four writes."},
 		{Path: "probe.app", kind: textKind, Default: "default",
 			Doc: "The app whose lists it writes. The ids of its users begin with sidegate-probe-. An app of its own keeps them, and its history, apart from yours."},
 		{Path: "probe.targets", kind: textsKind, Default: []any{},

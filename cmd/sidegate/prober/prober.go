@@ -3,6 +3,7 @@ package prober
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -13,8 +14,10 @@ const (
 	// MaxTargets is how many targets are read at a time; the metrics have
 	// series for each.
 	MaxTargets = 64
-	// MinInterval is the shortest time between two writes.
+	// MinInterval and MaxInterval bound the time between two writes. An entry
+	// must not end by itself before it is its turn to be taken off.
 	MinInterval = 10 * time.Millisecond
+	MaxInterval = 5 * time.Minute
 )
 
 // Prefix begins the id of every user that a prober writes.
@@ -71,7 +74,7 @@ type Options struct {
 	// FindEvery, if that is not 0. Required.
 	Find      func(ctx context.Context) ([]Target, error)
 	FindEvery time.Duration
-	// Interval is the time between two writes, at least MinInterval.
+	// Interval is the time between two writes, MinInterval to MaxInterval.
 	Interval time.Duration
 	// Duration ends the run; 0 = when the context of Run ends.
 	Duration time.Duration
@@ -112,8 +115,8 @@ func New(opts Options) (*Prober, error) {
 	switch {
 	case opts.Writer == nil || opts.Find == nil || opts.SoftBound == nil:
 		return nil, errors.New("prober: a writer, targets and a soft bound are required")
-	case opts.Interval < MinInterval:
-		return nil, errors.New("prober: the interval is below its minimum of " + MinInterval.String())
+	case opts.Interval < MinInterval || opts.Interval > MaxInterval:
+		return nil, fmt.Errorf("prober: the interval is not from %s to %s", MinInterval, MaxInterval)
 	case opts.Grace <= 0:
 		return nil, errors.New("prober: the grace is not above zero")
 	}

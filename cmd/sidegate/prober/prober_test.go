@@ -176,6 +176,29 @@ func TestWithoutAStore(t *testing.T) {
 	}
 }
 
+// TestLongOutage: entries that end by themselves while nothing can be written accuse
+// nobody, nor does a claim that has ended, and afterwards all goes on.
+func TestLongOutage(t *testing.T) {
+	w := newWorld()
+	var began time.Time
+	w.fail = func(n int, _ string) error {
+		if n == 1 {
+			began = time.Now()
+		}
+		if past := time.Since(began); past > 10*time.Minute && past < 80*time.Minute {
+			return fmt.Errorf("%w: away", ErrRefused)
+		}
+		return nil
+	}
+	r, err := probeWorld(t, w, func(o *Options) { o.Interval, o.Duration = time.Minute, 2*time.Hour }, &sidecar{lag: always(50 * time.Millisecond)})
+	if err != nil || r.Verdict != Clean || r.Writes.Refused < 60 || r.Writes.Acknowledged < 40 {
+		t.Errorf("%v, %+v", err, r)
+	}
+	if left := w.entries(); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+}
+
 // TestTwoProbersDoNotMeet: however many probe one app, each has lists of its own.
 func TestTwoProbersDoNotMeet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -230,6 +253,44 @@ func TestLeftEntries(t *testing.T) {
 	if err != nil || r.Verdict != Clean {
 		t.Errorf("%v, %+v", err, r)
 	}
+}
+
+// TestFormerLife: what a sidecar that is cut off still knows of the prober who had the
+// lists before is not held against it.
+func TestFormerLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		for n := range Seats - 1 { // one seat is left, which is found at one of the tries
+			owner, target := (&seat{number: n}).claim()
+			w.listed[pair{owner, target}] = time.Now().Add(24 * 365 * time.Hour)
+		}
+		probe := func(s *sidecar) Report {
+			p, err := New(Options{
+				Writer: w, Find: func(context.Context) ([]Target, error) { return []Target{s.target("a")}, nil },
+				Interval: 500 * time.Millisecond, Duration: 3 * time.Minute, SoftBound: softBound, Settle: soft, Grace: time.Second, Patient: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+			return p.Report()
+		}
+		if r := probe(&sidecar{world: w, lag: always(0)}); r.Verdict != Clean {
+			t.Fatalf("%+v", r)
+		}
+		cut, back := time.Now().Add(-3*time.Second), time.Now().Add(50*time.Second)
+		r := probe(&sidecar{world: w, lag: func(now time.Time) time.Duration {
+			if now.Before(back) {
+				return now.Sub(cut)
+			}
+			return 0
+		}})
+		if r.Targets[0].Wrong() > 0 || r.Verdict != Clean || r.Targets[0].Windows == 0 {
+			t.Errorf("%+v", r)
+		}
+	})
 }
 
 // TestInterrupted: a prober that is ended from outside takes its entries away.
@@ -291,6 +352,7 @@ func TestOptions(t *testing.T) {
 	for name, o := range map[string]Options{
 		"nothing":      {},
 		"no interval":  {Writer: newWorld(), Find: find, SoftBound: softBound, Grace: 1},
+		"too rarely":   {Writer: newWorld(), Find: find, Interval: time.Hour, SoftBound: softBound, Grace: 1},
 		"no bound":     {Writer: newWorld(), Find: find, Interval: time.Second, Grace: 1},
 		"no end to it": {Writer: newWorld(), Find: find, Interval: time.Second, SoftBound: softBound},
 	} {

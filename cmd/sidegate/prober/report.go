@@ -80,7 +80,7 @@ type TargetReport struct {
 	Windows            int
 	P50, P95, P99, Max time.Duration
 	MaxAt              time.Time     // when the longest ended
-	MaxAge             time.Duration // the largest age that was claimed, said or not
+	MaxAge             time.Duration // the largest age that was stated
 	Reads              int
 	Unknown, Unreached int // reads without an answer, or with one that knows nothing
 	LastError          string

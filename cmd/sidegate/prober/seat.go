@@ -19,6 +19,7 @@ const (
 	slowness  = 3         // soft bounds that pass between two writes to that
 	lifetime  = time.Hour // of an entry that nobody takes off
 	renewal   = lifetime / 3
+	trusted   = lifetime / 2 // for so long nobody else's clock has ended it
 	seatTries = 16
 	tidyPause = 50 * time.Millisecond
 )
@@ -27,7 +28,8 @@ const (
 // its number is guarded by the prober's lock.
 type seat struct {
 	number  int
-	until   time.Duration // when the claim is to be renewed
+	claimed time.Duration // when the claim was last made or renewed
+	sat     time.Duration // when its lists were known to be empty
 	entries [lists]timeline
 	current int // the list that was written last
 }
@@ -72,7 +74,7 @@ func (p *Prober) takeSeat(ctx context.Context) error {
 // about them.
 func (p *Prober) claim(ctx context.Context, s *seat) (free bool, err error) {
 	owner, target := s.claim()
-	s.until = p.now() + renewal
+	s.claimed = p.now()
 	done, err := p.opts.Writer.Block(ctx, owner, target, time.Now().Add(lifetime))
 	if err != nil {
 		if !errors.Is(err, ErrRefused) {
@@ -95,18 +97,34 @@ func (p *Prober) claim(ctx context.Context, s *seat) (free bool, err error) {
 	if !free {
 		p.leave(s)
 	}
+	s.sat = p.now()
 	return free, nil
 }
 
 // renew keeps the claim.
 func (p *Prober) renew(ctx context.Context, s *seat) {
-	if p.now() < s.until {
+	now := p.now()
+	if now-s.claimed < renewal {
 		return
 	}
 	owner, target := s.claim()
 	if _, err := p.opts.Writer.Block(ctx, owner, target, time.Now().Add(lifetime)); err == nil {
-		s.until = p.now() + renewal
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		s.claimed = now
 	}
+}
+
+// tired reports whether the seat was not written for so long, as when the store is
+// away, that its entries or its claim may have ended by themselves. The caller holds
+// the lock.
+func (s *seat) tired(now time.Duration) bool {
+	for i := range s.entries {
+		if place := s.entries[i].newest(); listed(place) && now-s.entries[i].at(place).begin > trusted {
+			return true
+		}
+	}
+	return now-s.claimed > trusted
 }
 
 // leave gives up a seat, whose entries are taken away at the end.
@@ -127,7 +145,12 @@ func (p *Prober) leave(s *seat) {
 func (p *Prober) write(ctx context.Context) {
 	p.mu.Lock()
 	s := p.seat
+	tired := s != nil && s.tired(p.now())
 	p.mu.Unlock()
+	if tired {
+		p.leave(s)
+		s = nil
+	}
 	if s == nil {
 		if err := p.takeSeat(ctx); err != nil {
 			if ctx.Err() == nil {

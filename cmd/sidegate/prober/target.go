@@ -154,23 +154,30 @@ func (p *Prober) read(ctx context.Context, t *target) {
 func (p *Prober) record(t *target, e *errand, a answer, err error) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil || p.seat == e.seat {
-		t.figures.Reads++
-		t.counters.reads.Inc()
-	}
+	t.figures.Reads++
+	t.counters.reads.Inc()
 	if t.answers = err == nil; err != nil {
 		return p.unanswered(t, e, err)
 	}
 	if p.seat != e.seat {
 		return 0 // it was about lists that were left
 	}
+	if e.seat.tired(a.end) {
+		return e.pause // and this is about some that will be
+	}
+	entry, show := &e.seat.entries[e.list], &t.entries[e.list]
+	t.figures.MaxAge = max(t.figures.MaxAge, a.age)
+	if a.age > 0 && a.begin-a.age < e.seat.sat && show.floor == 0 && a.atLeast == 0 {
+		return e.pause // it may be of the time when the lists were somebody else's
+	}
 	if a.age == 0 {
 		a.age = p.opts.SoftBound()
 	}
-	t.figures.MaxAge = max(t.figures.MaxAge, a.age)
-	entry, show := &e.seat.entries[e.list], &t.entries[e.list]
-	show.known, show.listed = true, a.listed
 	place, broken := entry.judge(a, show.floor)
+	if broken != "" && entry.begunBy(a.end) == 0 {
+		return e.pause // it cannot be of another time
+	}
+	show.known, show.listed = true, a.listed
 	if broken != "" {
 		p.accuse(t, e, a, broken)
 		return e.pause
@@ -239,7 +246,7 @@ func (p *Prober) accuse(t *target, e *errand, a answer, broken Kind) {
 	}
 	if now := (complaint{e.list, entry.newest(), broken}); t.complain != now {
 		t.complain = now
-		p.opts.Logger.Warn("a probe was answered wrongly", "sidecar", t.Name, "kind", string(broken), "what", v.String())
+		p.opts.Logger.Warn("a probe was answered wrongly", "sidecar", t.Name, "kind", string(broken), "answer", v.String())
 	}
 }
 

@@ -30,12 +30,13 @@ type event struct {
 	at     time.Time
 	pair   pair
 	listed bool
+	until  time.Time // of what is listed
 }
 
 func newWorld() *world { return &world{listed: map[pair]time.Time{}} }
 
 func (w *world) write(owner, target string, until time.Time, on bool) (Written, error) {
-	time.Sleep(w.slow)
+	<-time.After(w.slow) // of fake time
 	w.mu.Lock()
 	w.requests++
 	var err error
@@ -43,6 +44,11 @@ func (w *world) write(owner, target string, until time.Time, on bool) (Written, 
 		err = w.fail(w.requests, owner)
 	}
 	key := pair{owner, target}
+	for other, until := range w.listed {
+		if !time.Now().Before(until) {
+			delete(w.listed, other) // by itself
+		}
+	}
 	_, was := w.listed[key]
 	if err == nil || w.late {
 		if on {
@@ -50,11 +56,11 @@ func (w *world) write(owner, target string, until time.Time, on bool) (Written, 
 		} else {
 			delete(w.listed, key)
 		}
-		w.log = append(w.log, event{time.Now(), key, on})
+		w.log = append(w.log, event{time.Now(), key, on, until})
 	}
 	n := len(w.log)
 	w.mu.Unlock()
-	time.Sleep(w.slow)
+	<-time.After(w.slow) // of fake time
 	if err != nil {
 		return Written{}, err
 	}
@@ -88,7 +94,7 @@ func (w *world) seen(q Question, upTo time.Time, read int) (on bool) {
 	defer w.mu.Unlock()
 	for i, e := range w.log {
 		if (!e.at.After(upTo) || i < read) && e.pair == (pair{q.Recipient, q.Sender}) {
-			on = e.listed
+			on = e.listed && time.Now().Before(e.until)
 		}
 	}
 	return on
@@ -111,10 +117,10 @@ func softBound() time.Duration { return soft }
 
 func (s *sidecar) target(name string) Target {
 	return Target{Name: name, Ask: func(_ context.Context, q Question) (Answer, error) {
-		time.Sleep(time.Millisecond / 2)
+		<-time.After(time.Millisecond / 2) // of fake time
 		now := time.Now()
 		lag := s.lag(now)
-		time.Sleep(time.Millisecond / 2)
+		<-time.After(time.Millisecond / 2) // of fake time
 		if s.broken != nil {
 			if err := s.broken(now); err != nil {
 				return Answer{}, err

@@ -9,6 +9,7 @@ func syncAndCache() page {
 		sections: []section{
 			{"Now", syncNow()},
 			{"Freshness", freshnessPanels()},
+			{"As a prober sees it", probePanels()},
 			{"Following the feed", feedPanels()},
 			{"What is in memory", memoryPanels()},
 			{"Reading pages", loadPanels()},
@@ -64,6 +65,18 @@ func freshnessPanels() []panel {
 		lines(about{"Apply delay: p50, p99", "The same as quantiles; dashed, where freshness is lost as its objective counts it (5 s).", "sync-lag-high"},
 			seconds, q(`histogram_quantile(0.5, sum by (le) (rate(sidegate_sync_apply_delay_seconds_bucket{WHERE}[RATE])))`, "p50"),
 			q(`histogram_quantile(0.99, sum by (le) (rate(sidegate_sync_apply_delay_seconds_bucket{WHERE}[RATE])))`, "p99")).at("green", over(5, "red")).drawn(),
+	}
+}
+
+func probePanels() []panel {
+	return []panel{
+		lines(about{"Window: p50, p99", "From the acknowledgement of a write until a sidecar answered with it, as sidegate probe or probe.interval measured it from outside. About a poll interval (100 ms); nothing is shown while nobody probes.", "sync-lag-high"},
+			seconds, q(`histogram_quantile(0.5, sum by (le, sidecar) (rate(sidegate_probe_window_seconds_bucket{WHERE}[RATE])))`, "{{sidecar}} p50"),
+			q(`histogram_quantile(0.99, sum by (le, sidecar) (rate(sidegate_probe_window_seconds_bucket{WHERE}[RATE])))`, "{{sidecar}} p99")).size(12, 7),
+		areas(about{"Wrong answers", "Answers that contradict an acknowledged write, by what is wrong with them. There must be none.", "probe-violation"},
+			count, q(`sum by (sidecar, kind) (increase(sidegate_probe_violations_total{WHERE}[RATE]))`, "{{sidecar}} {{kind}}")).size(6, 7),
+		areas(about{"Without an answer", "Share of the prober's questions that a sidecar did not answer, or answered with unknown.", "not-synced"},
+			ratio, q(`sum by (sidecar) (rate(sidegate_probe_unanswered_total{WHERE}[RATE])) / sum by (sidecar) (rate(sidegate_probe_reads_total{WHERE}[RATE]))`, "{{sidecar}}")).upTo(1).size(6, 7),
 	}
 }
 

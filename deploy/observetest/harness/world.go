@@ -108,7 +108,7 @@ func (w *World) start() (err error) {
 	if err := w.Migrate("up"); err != nil {
 		return err
 	}
-	if w.Node, err = w.newSidecar("node", nodeFile); err != nil {
+	if w.Node, err = w.newSidecar("node", nodeFile, "SIDEGATE_PROBE_INTERVAL=1s"); err != nil {
 		return err
 	}
 	w.Sidecar, err = w.newSidecar("sidecar", sidecarFile, "SIDEGATE_API_LISTEN=", "SIDEGATE_SYNC_HARD_BOUND="+HardBound.String())
