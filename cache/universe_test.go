@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -98,6 +99,10 @@ func (u *universe) build() {
 		opts:    Options{MaxBytes: 1 << 20, Loader: Whole(u.Load)},
 		metrics: explorerMetrics, off: u.scope.off, gate: explorerGate,
 	}
+	// Its reads are let in, always: when one is refused nothing happens at all.
+	o := Options{LoadTimeout: time.Hour, MaxLoads: defaultMaxLoads, Metrics: explorerMetrics,
+		Loads: LoadLimits{Rate: 1 << 30, Burst: 1 << 30, Queue: 1 << 30}}
+	c.gate = newGate(&o)
 	c.acct = newAccountant(c)
 	c.keeper = newKeeper(c)
 	u.c, u.d = c, &Directory{cache: c, app: "a"}

@@ -29,7 +29,7 @@ var acmeJWT = func(get func(*JWT) any) func(*Config) any {
 
 // keyCases has a row for every key of the table: a wrong name in a struct tag,
 // a value that ends in its neighbour or a variable that is not read shows here.
-var keyCases = []keyCase{
+var keyCases = slices.Concat(memoryCases, []keyCase{
 	{
 		key: "check.listen", yaml: "['127.0.0.1:1', 'unix:///s']", text: "127.0.0.1:1,unix:///s",
 		want: []Address{{"tcp", "127.0.0.1:1", 0}, {"unix", "/s", 0o600}},
@@ -143,42 +143,6 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Sync.Retention },
 	},
 	{
-		key: "audit.samples", yaml: "0.5", want: 0.5,
-		get: func(c *Config) any { return c.Audit.Samples },
-	},
-	{
-		key: "audit.period", yaml: "0s", want: time.Duration(0),
-		get: func(c *Config) any { return c.Audit.Period },
-	},
-	{
-		key: "audit.repair", yaml: "false", want: false,
-		get: func(c *Config) any { return c.Audit.Repair },
-	},
-	{
-		key: "cache.max_bytes", yaml: "1GiB", want: int64(1 << 30),
-		get: func(c *Config) any { return c.Cache.MaxBytes },
-	},
-	{
-		key: "cache.load_rate", yaml: "200", want: 200,
-		get: func(c *Config) any { return c.Cache.LoadRate },
-	},
-	{
-		key: "cache.load_burst", yaml: "50", want: 50,
-		get: func(c *Config) any { return c.Cache.LoadBurst },
-	},
-	{
-		key: "cache.load_queue", yaml: "16", want: 16,
-		get: func(c *Config) any { return c.Cache.LoadQueue },
-	},
-	{
-		key: "cache.warm_file", yaml: "/var/cache/sidegate/warm", want: "/var/cache/sidegate/warm",
-		get: func(c *Config) any { return c.Cache.WarmFile },
-	},
-	{
-		key: "cache.warm_interval", yaml: "1m", want: time.Minute,
-		get: func(c *Config) any { return c.Cache.WarmInterval },
-	},
-	{
 		key: "log.level", yaml: "debug", want: "debug",
 		get: func(c *Config) any { return c.Log.Level },
 	},
@@ -286,7 +250,7 @@ var keyCases = []keyCase{
 		key: "apps.*.enforce", yaml: "false", want: true,
 		get: func(c *Config) any { return c.Apps["acme"].Policy.Shadow },
 	},
-}
+})
 
 // dialectCases are the rows of the dialects' keys.
 var dialectCases = []keyCase{
