@@ -88,8 +88,18 @@ $(TOOLS)/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
 	go -C .ci/tools build -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: race
-race: postgres ## Run all tests under the race detector (faults strike twice, not ten times; RACESKIP leaves tests out)
+race: postgres ## Run all tests under the race detector (RACESKIP leaves tests out)
 	go test -race -short -skip '$(RACESKIP)' ./...
+
+# In make test each fault strikes twice, and those that take long do not strike.
+.PHONY: chaos
+chaos: postgres ## Let every fault happen to the program, write docs/concepts/faults.md (RUN=TestFaultDiskFull for one)
+	go -C cmd/sidegate test -run '$(or $(RUN),^TestFault)' -count=1 -timeout 90m -args -chaos
+
+SOAK ?= 10m
+.PHONY: soak
+soak: postgres ## Two sidecars under load and faults for SOAK (10m), one page about it (SEED=… repeats the faults)
+	go -C cmd/sidegate test -run '^TestSoak$$' -v -count=1 -timeout 3h -args -soak $(SOAK) -soakseed $(or $(SEED),0)
 
 # A module of its own: what the SDKs need never reaches the program. The results
 # are not cached: the tests build the program, which go test cannot know.

@@ -20,7 +20,10 @@ type Batch struct {
 	Position Position // the snapshot that the changes were read in
 	Identity cache.Identity
 	Recovery bool // the server is a standby: the rest is not to be trusted
-	Schema   int  // version of the schema, see postgres.SchemaVersion
+	// Newer is a timeline of the same cluster that has superseded the server's: it is
+	// an old primary, and not to be followed. 0 = none was seen.
+	Newer  uint32
+	Schema int // version of the schema, see postgres.SchemaVersion
 	// Serves is the oldest version whose programs work with the schema; 0 = it does
 	// not say, so that only programs of its own version do.
 	Serves int

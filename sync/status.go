@@ -22,8 +22,9 @@ const (
 	Lagging
 	// Stale: above the hard bound. Answers from memory count as unknown.
 	Stale
-	// WrongServer: the database answers, but it is a standby or has a schema
-	// that this program does not understand. Memory ages as when lagging.
+	// WrongServer: the database answers, but it is a standby or an old primary, or
+	// has a schema that this program does not understand. Memory ages as when
+	// lagging.
 	WrongServer
 
 	states = 5
@@ -85,6 +86,11 @@ func (r *refusal) Error() string { return r.reason }
 func (f *Follower) judge(b *Batch) error {
 	if b.Recovery {
 		return &refusal{"the database is a standby, whose snapshots do not list running transactions; point postgres.url at the primary"}
+	}
+	if b.Newer > 0 {
+		return &refusal{fmt.Sprintf("the database is on timeline %d, but timeline %d of the same cluster was followed before: "+
+			"it is an old primary after a failover, or a backup; point postgres.url at the new primary, "+
+			"or run sidegate db bump-incarnation there if going back is meant", b.Identity.Timeline, b.Newer)}
 	}
 	f.opts.Metrics.schema.Set(float64(b.Schema))
 	newer := b.Schema > f.opts.MaxSchema

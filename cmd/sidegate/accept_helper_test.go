@@ -268,9 +268,15 @@ func startSidecar(t *testing.T, dsn, configuration string, environ ...string) *s
 		t.Fatal(err)
 	}
 	p := start(t, dir, append(slices.Clone(anyPort), environ...), "serve", "--config", file, "--postgres-url", dsn)
+	return bound(p)
+}
+
+// bound waits until a process that serves has bound its listeners.
+func bound(p *process) *sidecar {
+	p.t.Helper()
 	var line struct{ Listeners map[string][]string }
 	if err := json.Unmarshal([]byte(p.printed(&p.stderr, serving)[0]), &line); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	urls := map[string]string{}
 	for door, addresses := range line.Listeners {

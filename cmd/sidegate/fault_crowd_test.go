@@ -202,9 +202,7 @@ func (w *faultWorld) readDecision(s *watched, owner, target string, since *revis
 		}
 		s.answers.Add(1)
 	case err == nil && a.status == http.StatusServiceUnavailable && unknown.MatchString(a.body):
-		if since == nil {
-			s.unanswered.Add(1)
-		}
+		// It is no answer, and recorded as such.
 	default:
 		w.complain("%v: %v %v", &rd, a, err)
 	}

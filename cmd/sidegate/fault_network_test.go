@@ -4,9 +4,11 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // network is a way to the database that can swallow what is sent: connections
@@ -15,13 +17,15 @@ import (
 // is back, as TCP sees to it, even if its sender has given up meanwhile.
 type network struct {
 	listener net.Listener
-	target   string
 	running  sync.WaitGroup
+	lag      atomic.Int64 // nanoseconds that each packet comes later
+	cuts     atomic.Pointer[regexp.Regexp]
 
-	mu    sync.Mutex
-	open  chan struct{} // closed while packets pass
-	links map[*connection]struct{}
-	ended bool
+	mu     sync.Mutex
+	target string
+	open   chan struct{} // closed while packets pass
+	links  map[*connection]struct{}
+	ended  bool
 }
 
 // connection is one connection through the network.
@@ -68,6 +72,19 @@ func (n *network) restore() {
 	}
 }
 
+// slow makes every packet come later by that much, one after the other; 0 = as
+// before.
+func (n *network) slow(by time.Duration) { n.lag.Store(int64(by)) }
+
+// cut ends each connection on which the server sends this, before it arrives; nil =
+// nothing more is cut.
+func (n *network) cut(what *regexp.Regexp) { n.cuts.Store(what) }
+
+// answersToWrites is what the server sends once it has committed a write of the
+// sidecar's: its answer is short, so that it is sent with the end of the
+// transaction.
+var answersToWrites = regexp.MustCompile(`"(changes|edits)" :`)
+
 // sever makes every connection there is half-open, for ever: both sides keep it,
 // nothing arrives. New ones work. What was severed before is closed now, as by a
 // keepalive that has failed.
@@ -93,6 +110,37 @@ func (n *network) carries(port string) bool {
 	return false
 }
 
+// lead lets new connections go to another database. Those there are stay where they
+// are, as with a name that means another machine from now on.
+func (n *network) lead(t *testing.T, dsn string) {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.target = u.Host
+}
+
+func (n *network) leads() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.target
+}
+
+// hangUp ends the connections that are chosen by their port on the server's side;
+// all of them, if nobody chooses.
+func (n *network) hangUp(chosen func(port string) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for l := range n.links {
+		if _, port, err := net.SplitHostPort(l.server.LocalAddr().String()); chosen == nil || err == nil && chosen(port) {
+			l.close()
+		}
+	}
+}
+
 // pass waits until packets pass.
 func (n *network) pass() {
 	n.mu.Lock()
@@ -115,7 +163,7 @@ func (n *network) accept() {
 // taken the connection whatever we do: its client sees nothing of the delay.
 func (n *network) connect(client *net.TCPConn) {
 	n.pass()
-	server, err := net.Dial("tcp", n.target)
+	server, err := net.Dial("tcp", n.leads())
 	if err != nil {
 		_ = client.Close()
 		return
@@ -137,7 +185,17 @@ func (n *network) carry(l *connection, to, from *net.TCPConn) {
 	packet := make([]byte, 32<<10)
 	for {
 		size, err := from.Read(packet)
+		if lag := n.lag.Load(); lag > 0 {
+			select {
+			case <-time.After(time.Duration(lag)):
+			case <-l.gone:
+			}
+		}
 		n.pass()
+		if cuts := n.cuts.Load(); cuts != nil && from == l.server && cuts.Match(packet[:size]) {
+			l.close()
+			return
+		}
 		if l.severed.Load() {
 			<-l.gone
 			return

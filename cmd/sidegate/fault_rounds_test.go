@@ -18,7 +18,7 @@ import (
 // The tests in the files fault_*_test.go break what the program stands on while
 // it is used, and judge every answer that it gave. Each prints its figures.
 
-var faultRounds = flag.Int("faultrounds", 10, "how often each fault strikes; twice with -short")
+var faultRounds = flag.Int("faultrounds", 10, "how often each fault strikes; twice without -chaos")
 
 // faultBound is the soft bound in these tests: an outage shows in the answers
 // soon after, so that a round need not take long.
@@ -73,39 +73,28 @@ func survives(t *testing.T, strike func(w *faultRun, round int) struck) {
 	t.Helper()
 	t.Parallel()
 	rounds := *faultRounds
-	if testing.Short() {
-		rounds = min(rounds, 2)
+	if !*chaos {
+		rounds = 2
 	}
 	w := newFaultRun(t)
-	began := w.recorder.Now()
 	var hitsOf float64
 	for round := range rounds {
 		w.healed()
 		hitsOf += w.round(func() struck { return strike(w, round) })
 	}
 	w.healed()
-	took := w.recorder.Now() - began
-	w.quiet()
-	w.settled()
-	report := w.judge()
-	for _, v := range report.Violations {
-		w.complain("%v", v)
+	happened := "healed by itself each time"
+	if hitsOf > 0 {
+		happened += fmt.Sprintf("; of %.0f decisions while the database was away none waited for it", hitsOf)
 	}
-	var unanswered int64
-	for _, s := range w.sidecars {
-		unanswered += s.unanswered.Load()
-	}
-	t.Logf("%d rounds in %v: %v; %d plain decisions unanswered; %.0f decisions counted while the database was away",
-		rounds, took.Round(time.Second/10), &report, unanswered, hitsOf)
-	if report.Decisive < report.Answered/4 {
-		t.Errorf("of %d answers only %d could have been wrong: this proves little", report.Answered, report.Decisive)
-	}
+	w.report(happened)
 }
 
 // round is one fault from its beginning to its end; it returns the number of
 // decisions that were made without the database.
 func (w *faultRun) round(strike func() struck) (decisions float64) {
 	w.t.Helper()
+	w.struck()
 	fault := strike()
 	var counts []hits
 	for _, s := range fault.cut {
@@ -119,6 +108,7 @@ func (w *faultRun) round(strike func() struck) (decisions float64) {
 		decisions += counts[i].check()
 	}
 	fault.repair()
+	w.repaired()
 	return decisions
 }
 

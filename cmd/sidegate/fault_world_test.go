@@ -24,6 +24,7 @@ type faultWorld struct {
 	recorder *history.Recorder
 
 	hands      []func(context.Context)
+	guests     []func(context.Context) // come with the crowd and write nothing
 	crowd      sync.WaitGroup
 	leave      context.CancelFunc // asks the crowd to go
 	patient    context.Context    // ends when even who waits has to go
@@ -33,14 +34,18 @@ type faultWorld struct {
 
 	mu    sync.Mutex
 	acked []*atomic.Int64 // by writer
+
+	strikes []strike
 }
+
+// strike is a fault, from its beginning to its end.
+type strike struct{ begin, end time.Duration }
 
 // watched is a sidecar whose answers are counted.
 type watched struct {
 	*sidecar
 	name           string
 	answers, stale atomic.Int64
-	unanswered     atomic.Int64 // of the questions that asked for no token
 }
 
 // newFaultWorld returns a world in which nobody does anything yet.
@@ -81,6 +86,9 @@ func (w *faultWorld) begin() {
 	w.mu.Unlock()
 	for _, hand := range w.hands {
 		w.crowd.Go(func() { hand(ctx) })
+	}
+	for _, guest := range w.guests {
+		w.crowd.Go(func() { guest(ctx) })
 	}
 	for _, s := range w.sidecars {
 		questions := []func(*watched, *faultList){w.askPlainly, w.askPlainly}
@@ -273,15 +281,4 @@ func (w *faultWorld) complain(format string, args ...any) {
 	} else {
 		w.t.Fail()
 	}
-}
-
-// judge returns the verdict on everything so far; the crowd is quiet.
-func (w *faultWorld) judge() history.Report {
-	w.t.Helper()
-	recorded := w.recorder.History()
-	report, err := recorded.Check()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return report
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -29,6 +30,10 @@ func TestMain(m *testing.M) {
 		// them.
 		goleak.Cleanup(func(code int) {
 			removeBuilt()
+			if err := writeFaultPage(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				code = max(code, 1)
+			}
 			os.Exit(code)
 		}))
 }

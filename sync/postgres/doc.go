@@ -80,6 +80,12 @@
 // twentieth of a second. Only a lost connection tells all of them the same, that
 // nobody knows.
 //
+// P11. Nothing is followed, written to or read on a server that its cluster has
+// left behind, once this process has seen the newer timeline, by any of its
+// connections; see [lineage]. Before that it cannot know, and no client can: only
+// fencing keeps others from the old primary. A connection that leads to an old
+// primary, or to a standby, is closed, and the next one goes where the name leads.
+//
 // # Writes that share a transaction
 //
 // An addition of one entry goes through [together]: while one transaction is under

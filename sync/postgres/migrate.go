@@ -17,7 +17,7 @@ import (
 // SchemaVersion is the version of the schema that this program needs: the number
 // of the newest file in migrations, and what sidegate.meta says once it is
 // applied.
-const SchemaVersion = 15
+const SchemaVersion = 16
 
 //go:embed migrations/*.sql
 var migrationFiles embed.FS

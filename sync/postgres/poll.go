@@ -44,7 +44,9 @@ type pollHead struct {
 }
 
 // Poll reads the change feed, as [blocksync.Source] asks. The context must carry
-// a deadline. A standby is no error: the batch says so and holds nothing else.
+// a deadline. A standby is no error: the batch says so and holds nothing else; an
+// old primary is none either. The next poll makes a new connection then, for the
+// name of the database may lead elsewhere by now.
 func (s *Store) Poll(ctx context.Context, from blocksync.Position) (blocksync.Batch, error) {
 	batch, err := s.poll(ctx, from)
 	if err != nil {
@@ -82,10 +84,15 @@ func (s *Store) poll(ctx context.Context, from blocksync.Position) (batch blocks
 		return batch, err
 	}
 	if head.Identity.Recovery {
+		s.polls.Reset()
 		return blocksync.Batch{Recovery: true}, nil
 	}
 	if batch, err = head.batch(); err != nil {
 		return batch, err
+	}
+	if batch.Newer = s.lineage.see(batch.Identity); batch.Newer > 0 {
+		s.polls.Reset()
+		return batch, nil // whatever has changed there is not to be applied
 	}
 	if batch.Overflow = len(changes) > s.maxChanges; batch.Overflow {
 		return batch, nil

@@ -71,7 +71,10 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("unix", p.socket)
+		p.mu.Lock()
+		socket := p.socket
+		p.mu.Unlock()
+		server, err := net.Dial("unix", socket)
 		if err != nil {
 			client.Close()
 			continue
