@@ -3,10 +3,22 @@ package main
 // logMessages are all messages at warn and above, sorted by message.
 var logMessages = []logMessage{
 	{
+		"a list has more entries than any may have; all of them count", "warn",
+		[]string{"app", "kind", "owner", "rows", "size"},
+		"Somebody wrote past the triggers and put more than 3000 entries on one list. All of them are enforced where they are in memory; the list takes no more.",
+		"Remove entries until the list holds 3000: see [audit and repair](../how-to/audit-and-repair.md#a-list-with-too-many-entries).",
+	},
+	{
 		"a probe was answered wrongly", "warn",
 		[]string{"kind", "sidecar", "what"},
 		"The prober asked a sidecar about a list that nobody else writes, and the answer contradicts a write that was acknowledged: `too_old`, it is older than it says; `at_least`, it lacks the write whose revision was asked with; `fell_back`, the sidecar had shown the write before.",
 		"See the [runbook](../runbooks/probe-violation.md). First make sure that the address is that of one process and not of a balancer.",
+	},
+	{
+		"a round of the audit has found damage", "warn",
+		[]string{"damaged", "lists", "oversize", "repaired"},
+		"The sum of a round over the whole database. The damaged lists have lines of their own, as far as they are few.",
+		"See the runbook of DatabaseDamaged.",
 	},
 	{
 		"accepting pauses", "warn",
@@ -41,7 +53,7 @@ var logMessages = []logMessage{
 	{
 		"following starts over: every list is read again", "warn",
 		[]string{"cause"},
-		"Memory cannot be kept equal to the database step by step any more: another server, a restore, a failover, or a log that does not reach back far enough, as `cause` says. Answers go on from memory, by its age, while all is read again.",
+		"Memory cannot be kept equal to the database step by step any more: another server, a restore, a failover, a log that does not reach back far enough, or a sampled audit that has found too much wrong, as `cause` says. Answers go on from memory, by its age, while all is read again.",
 		"Once, after a failover or restore, it is expected. If it repeats, see the runbook of ResyncLoop and find out which server `postgres.url` leads to.",
 	},
 	{
@@ -67,6 +79,12 @@ var logMessages = []logMessage{
 		[]string{"app", "kind", "lists", "not_told", "owner_hash_from", "owner_hash_to", "version_in_database", "version_in_memory"},
 		"The sampled audit has read a page of memory again and found lists that differ although no change was on its way; `lists` counts them by how they differ. Answers from them were wrong. The page was read again, unless the database contradicts itself (`rows`). At most one such message in ten seconds; `not_told` counts those between.",
 		"See the [runbook](../runbooks/audit-mismatch.md); `owner_hash_from` and `owner_hash_to` say which lists.",
+	},
+	{
+		"lists of the database were set back, as by a restore; every list is read again everywhere", "error",
+		nil,
+		"Headers are older than what the feed has told of them. The lists have been repaired, and every sidecar on this database starts over.",
+		"Find out who restored data, and whether it was meant: see [after a restore](../how-to/audit-and-repair.md#after-a-restore).",
 	},
 	{
 		"postgres.url connects as a superuser; a role that is a member of sidegate_read and sidegate_write is enough", "warn",
@@ -117,6 +135,12 @@ var logMessages = []logMessage{
 		"Report it with the line.",
 	},
 	{
+		"the audit of the database fails", "warn",
+		[]string{"error"},
+		"A piece of the audit could not be done. It is tried again each five seconds and goes on where it was.",
+		"If writes work, look at the error: a role without `sidegate_write`, or a statement that takes longer than 30 s.",
+	},
+	{
 		"the configuration says something that is probably not meant", "warn",
 		[]string{"warning"},
 		"What `sidegate config validate` prints as a warning; `warning` is the sentence.",
@@ -139,6 +163,12 @@ var logMessages = []logMessage{
 		[]string{"error"},
 		"Postgres did not answer at the start. The process waits for it; until then `on_unknown` answers.",
 		"Nothing if Postgres is about to start. Otherwise check `postgres.url` with `sidegate migrate status`.",
+	},
+	{
+		"the database was changed behind its triggers: a list is not what its header says", "error",
+		[]string{"app", "kind", "owner", "reason", "repaired", "rows", "size"},
+		"The entries of a list and its header differ, which only bypassed triggers can do. `reason`: header (there is none), size, digest, or feed (it is older than what was told of it). At most 20 lists of a round are named.",
+		"See the runbook of DatabaseDamaged.",
 	},
 	{
 		"the decision log cannot be written; records are lost", "warn",
@@ -183,6 +213,12 @@ var logMessages = []logMessage{
 		"Check `Type=notify` of the unit and that the sandbox leaves the socket reachable.",
 	},
 	{
+		"the targets of the probe were not found; those known before are read on", "warn",
+		[]string{"error"},
+		"A name of `probe.targets`, or of `--target dns:…`, could not be looked up, or stands for more than 64 addresses. It is looked up again every ten seconds.",
+		"Look the name up from where the prober runs.",
+	},
+	{
 		"too many lists in memory are wrong, and the other processes could not be told", "error",
 		[]string{"error"},
 		"Three pages within a thousand samples differed. The database could not be given a new incarnation, so only this process reads everything again.",
@@ -190,21 +226,15 @@ var logMessages = []logMessage{
 	},
 	{
 		"too many lists in memory are wrong; every process reads all lists again", "error",
-		[]string{},
+		nil,
 		"Three pages within a thousand samples differed. The database has a new incarnation, and whoever follows it starts over; at most once in an hour.",
 		"See the [runbook](../runbooks/audit-mismatch.md).",
 	},
 	{
 		"too many lists in memory are wrong; this process reads all lists again", "error",
-		[]string{},
+		nil,
 		"Three pages within a thousand samples differed. This process may not write, or the others were told within the last hour.",
 		"See the [runbook](../runbooks/audit-mismatch.md). If other processes may be wrong as well: `sidegate db bump-incarnation`.",
-	},
-	{
-		"the targets of the probe were not found; those known before are read on", "warn",
-		[]string{"error"},
-		"A name of `probe.targets`, or of `--target dns:…`, could not be looked up, or stands for more than 64 addresses. It is looked up again every ten seconds.",
-		"Look the name up from where the prober runs.",
 	},
 	{
 		"upkeep of the database fails", "warn",
@@ -225,6 +255,7 @@ var logKeys = []logKey{
 	{"changed", "the keys that a reload applied"},
 	{"code", "the code of the problem that the client was told"},
 	{"collector_limit_bytes", "where the garbage collector begins to hurry"},
+	{"damaged", "how many lists differed"},
 	{"delay", "how long requests are still taken after the end was announced"},
 	{"doing", "which part of the upkeep"},
 	{"entries", "how many entries are in memory"},
@@ -232,24 +263,36 @@ var logKeys = []logKey{
 	{"faults", "what is wrong with a configuration, one sentence each"},
 	{"hosts", "the hosts of `postgres.url` that it is about"},
 	{"keys", "how many keys a set has, or which keys of the configuration"},
+	{"kind", "which list of its owner: `block`, `allow` or `room`"},
 	{"limit_bytes", "the memory limit"},
 	{"limit_from", "where the memory limit was found"},
 	{"listener", "`check`, `api` or `ops`"},
 	{"listeners", "the addresses that are served"},
-	{"lists", "how many lists are in memory"},
+	{"lists", "how many lists are in memory, were compared, or differ and how"},
 	{"max_bytes", "the budget of the cache"},
 	{"new", "a value from now on"},
 	{"not_after", "until when a certificate is good"},
+	{"not_told", "how many messages like this one were left out before it"},
 	{"old", "a value until now"},
+	{"oversize", "how many lists have more entries than any may have"},
+	{"owner", "whose list it is: a hash under `log.id_key`, or the id"},
+	{"owner_hash_from", "the lowest `owner_hash` of a page, as the table sidegate.owner has it"},
+	{"owner_hash_to", "the highest one"},
 	{"panic", "what a panic said"},
 	{"pause", "how long is waited before the next attempt"},
 	{"ranges", "how many pieces of the lists"},
+	{"reason", "in what a list differs"},
+	{"repaired", "whether it was repaired, or how many were"},
 	{"room_bytes", "what the limit leaves for the cache"},
 	{"route", "the pattern of a path, never the path; of a dialect with its name before it"},
+	{"rows", "how many entries there are"},
 	{"seconds", "how long something took"},
+	{"size", "how many entries the header counts"},
 	{"stack", "where a panic came from"},
 	{"timeout", "how long requests under way may take"},
 	{"token", "the name of a credential"},
 	{"version", "the version of the program"},
+	{"version_in_database", "the version of the first list that differs, in the database"},
+	{"version_in_memory", "the same in memory"},
 	{"warning", "a sentence about the configuration"},
 }

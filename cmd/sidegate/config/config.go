@@ -161,10 +161,12 @@ type Sync struct {
 	Retention time.Duration `koanf:"retention"`
 }
 
-// Audit says how the database is compared with itself.
+// Audit says how the database is compared with itself, and memory with it.
 type Audit struct {
-	Period time.Duration `koanf:"period"` // 0 = never
-	Repair bool          `koanf:"repair"`
+	// Samples is how many pages of memory are compared a second; 0 = none.
+	Samples float64       `koanf:"samples"`
+	Period  time.Duration `koanf:"period"` // 0 = never
+	Repair  bool          `koanf:"repair"`
 }
 
 // Cache is the memory for lists.
