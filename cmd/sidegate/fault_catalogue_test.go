@@ -40,6 +40,8 @@ var faultCatalogue = []faultRow{
 		must: "miss each once and take new ones"},
 	{test: "TestFaultSidecarFrozen", fault: "a sidecar stands still (SIGSTOP) while others write",
 		must: "know after the thaw how old memory is"},
+	{test: "TestFaultTwoVersions", fault: "the schema is migrated while everybody works, and two versions of the program serve at once",
+		must: "work with a newer schema that serves it; stop following one that does not, and go on answering from memory"},
 	{test: "TestFaultFeedTrimmed", fault: "the change feed is trimmed past a sidecar that stands still (SIGSTOP)",
 		must: "notice it in the very poll that would lack changes; read everything again"},
 	{fault: "a relay is cut off, repeats, reorders, or starts again with a rewound stream", must: "find the gap by the chain of frames and catch up",

@@ -171,3 +171,44 @@ func TestConnectionsToAStandbyAreLeft(t *testing.T) {
 		t.Errorf("Edit: %v", err)
 	}
 }
+
+// Why a standby is refused: its snapshots do not list what runs on the primary. A
+// position that was taken there says of an open transaction that it is over, and
+// the difference from it lacks the transaction's changes for good.
+func TestAPositionOfAStandbyLosesChanges(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.Server(t, nil)
+	f := onDatabase(t, pgtest.Migrated(t, primary))
+	standby := pgtest.Standby(t, primary)
+	hand := &fixture{t: t, hand: openPool(t, standby.DSN("sidegate"))}
+	replayed := func() {
+		hand.waitUntil(`select pg_last_wal_replay_lsn() >= $1::text::pg_lsn`, one[string](f, `select pg_current_wal_lsn()::text`))
+	}
+	tx, err := f.hand.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), `insert into sidegate.block (app, owner, target) values ('default', 'bob', 'slow')`); err != nil {
+		t.Fatal(err)
+	}
+	f.edit(add("carl", "quick")) // a later transaction that is over
+	replayed()
+	there, err := blocksync.ParsePosition(one[string](hand, `select pg_current_snapshot()::text`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := f.poll(blocksync.Position{}).Position
+	if len(there.InProgress) != 0 || len(here.InProgress) != 1 || there.Xmax <= here.InProgress[0] {
+		t.Fatalf("the standby says %v, the primary %v", there, here)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b := f.poll(here); len(b.Changes) != 1 || b.Changes[0].Owner != "bob" {
+		t.Errorf("from the position of the primary: %+v", b.Changes)
+	}
+	if b := f.poll(there); len(b.Changes) != 0 {
+		t.Errorf("from the position of the standby nothing is lost, the test shows nothing: %+v", b.Changes)
+	}
+}
