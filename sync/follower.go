@@ -92,6 +92,7 @@ type Follower struct {
 	refused  atomic.Pointer[refusal]
 	last     atomic.Pointer[Position] // position, for Status
 	reached  atomic.Pointer[reached]
+	doubted  atomic.Bool // somebody has found memory to be wrong
 }
 
 // reached is a position that has been applied, and the server that issued it.
@@ -140,6 +141,13 @@ func (f *Follower) Wake() {
 	case f.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Distrust has following start over at the next poll: everything in memory is
+// suspect and read again, as if the server had changed. Safe for concurrent use.
+func (f *Follower) Distrust() {
+	f.doubted.Store(true)
+	f.Wake()
 }
 
 // Run follows the feed until ctx ends; then it returns nil. No error of the
@@ -193,7 +201,11 @@ func (f *Follower) poll(ctx context.Context) error {
 		return err
 	}
 	f.measureClock(batch.Clock, wall)
-	if cause := f.discontinuity(&batch); cause != "" {
+	cause := f.discontinuity(&batch)
+	if f.doubted.Swap(false) && cause == "" {
+		cause = causeAudit
+	}
+	if cause != "" {
 		f.startOver(&batch, began, cause)
 	} else {
 		c.Apply(c.Epoch(), batch.Identity, batch.Changes)

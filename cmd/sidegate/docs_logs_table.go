@@ -3,6 +3,12 @@ package main
 // logMessages are all messages at warn and above, sorted by message.
 var logMessages = []logMessage{
 	{
+		"a probe was answered wrongly", "warn",
+		[]string{"kind", "sidecar", "what"},
+		"The prober asked a sidecar about a list that nobody else writes, and the answer contradicts a write that was acknowledged: `too_old`, it is older than it says; `at_least`, it lacks the write whose revision was asked with; `fell_back`, the sidecar had shown the write before.",
+		"See the [runbook](../runbooks/probe-violation.md). First make sure that the address is that of one process and not of a balancer.",
+	},
+	{
 		"accepting pauses", "warn",
 		[]string{"error", "listener", "pause"},
 		"The process or the machine is out of something that a connection needs, nearly always file descriptors (`too many open files`). Clients wait; no connection that is open is touched. The pause doubles up to a second.",
@@ -55,6 +61,12 @@ var logMessages = []logMessage{
 		[]string{"keys"},
 		"A reload applied what it could; `keys` names the rest.",
 		"Restart the process when it suits: see [reload](../how-to/reload.md).",
+	},
+	{
+		"lists in memory are not what the database holds", "error",
+		[]string{"app", "kind", "lists", "not_told", "owner_hash_from", "owner_hash_to", "version_in_database", "version_in_memory"},
+		"The sampled audit has read a page of memory again and found lists that differ although no change was on its way; `lists` counts them by how they differ. Answers from them were wrong. The page was read again, unless the database contradicts itself (`rows`). At most one such message in ten seconds; `not_told` counts those between.",
+		"See the [runbook](../runbooks/audit-mismatch.md); `owner_hash_from` and `owner_hash_to` say which lists.",
 	},
 	{
 		"postgres.url connects as a superuser; a role that is a member of sidegate_read and sidegate_write is enough", "warn",
@@ -153,10 +165,40 @@ var logMessages = []logMessage{
 		"Ask again; if it stays, look at Postgres.",
 	},
 	{
+		"the prober has left entries behind", "warn",
+		[]string{"error"},
+		"At the end of the process the lists could not be written. The entries stand on lists of ids that begin with `sidegate-probe-` and end by themselves within an hour.",
+		"Nothing, unless writes fail elsewhere too.",
+	},
+	{
 		"the service manager was not told", "warn",
 		[]string{"error"},
 		"systemd asked to be told how it goes (`NOTIFY_SOCKET`), and its socket did not take it.",
 		"Check `Type=notify` of the unit and that the sandbox leaves the socket reachable.",
+	},
+	{
+		"too many lists in memory are wrong, and the other processes could not be told", "error",
+		[]string{"error"},
+		"Three pages within a thousand samples differed. The database could not be given a new incarnation, so only this process reads everything again.",
+		"Run `sidegate db bump-incarnation` when the database answers, so that the others do, too.",
+	},
+	{
+		"too many lists in memory are wrong; every process reads all lists again", "error",
+		[]string{},
+		"Three pages within a thousand samples differed. The database has a new incarnation, and whoever follows it starts over; at most once in an hour.",
+		"See the [runbook](../runbooks/audit-mismatch.md).",
+	},
+	{
+		"too many lists in memory are wrong; this process reads all lists again", "error",
+		[]string{},
+		"Three pages within a thousand samples differed. This process may not write, or the others were told within the last hour.",
+		"See the [runbook](../runbooks/audit-mismatch.md). If other processes may be wrong as well: `sidegate db bump-incarnation`.",
+	},
+	{
+		"the targets of the probe were not found; those known before are read on", "warn",
+		[]string{"error"},
+		"A name of `probe.targets`, or of `--target dns:…`, could not be looked up, or stands for more than 64 addresses. It is looked up again every ten seconds.",
+		"Look the name up from where the prober runs.",
 	},
 	{
 		"upkeep of the database fails", "warn",

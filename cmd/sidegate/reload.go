@@ -215,6 +215,8 @@ func (s *sidegate) enter(g *generation) {
 	s.current.Store(g)
 	if s.limits != nil {
 		s.limits.want(g.cfg.Apps)
+		s.sweeper.SetRetention(retention(g.cfg))
+		s.auditor.Set(auditing(g.cfg))
 	}
 }
 

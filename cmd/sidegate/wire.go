@@ -47,6 +47,7 @@ type sidegate struct {
 	hints    *postgres.Hints   // nil if they are off
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
+	auditor  *postgres.Auditor // likewise
 
 	doors   open
 	reloads *reloader // nil before somebody says where to read from
@@ -57,6 +58,7 @@ type sidegate struct {
 
 	decisions *decisionlog.Log // nil if it is off
 	tracing   *tracing.Tracing // likewise
+	probe     *ownProbe        // likewise
 
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
@@ -149,6 +151,9 @@ func (s *sidegate) buildDoors() error {
 		}
 	}
 	s.enter(g)
+	if err := s.buildProbe(); err != nil {
+		return err
+	}
 	return s.buildOps()
 }
 
@@ -165,8 +170,20 @@ func (s *sidegate) buildAPI(g *generation) (err error) {
 		return err
 	}
 	s.limits = newLimits(s.store, s.log)
-	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
-	return nil
+	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log, Retention: retention(g.cfg)})
+	s.auditor, err = postgres.NewAuditor(postgres.AuditorOptions{
+		Store: s.store, Metrics: postgres.NewAuditMetrics(s.registry), Logger: s.log,
+		Name: s.verifiers.names.Of, Settings: auditing(g.cfg),
+	})
+	return err
+}
+
+func retention(cfg *config.Config) postgres.Retention {
+	return postgres.Retention{Feed: cfg.Sync.Retention, History: cfg.HistoryRetention()}
+}
+
+func auditing(cfg *config.Config) postgres.AuditSettings {
+	return postgres.AuditSettings{Period: cfg.Audit.Period, Repair: cfg.Audit.Repair}
 }
 
 // apiOptions are what a generation says about the api listener.
@@ -257,7 +274,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	}
 	if s.api != nil {
 		doors = append(doors, s.api.Run)
-		upkeep = append(upkeep, s.limits.run, s.sweeper.Run)
+		upkeep = append(upkeep, s.limits.run, s.sweeper.Run, s.auditor.Run)
 	}
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)
@@ -281,7 +298,11 @@ func (s *sidegate) run(ctx context.Context) error {
 		s.giveNotice(ctx)
 		return nil
 	}}
-	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, last, ops)
+	var probe stage // which asks the doors
+	if s.probe != nil {
+		probe = stage{s.runProbe}
+	}
+	err := runStages(ctx, notice, probe, doors, upkeep, stage{s.follower.Run}, last, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

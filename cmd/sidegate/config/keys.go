@@ -104,6 +104,8 @@ func storeKeys() []*Key {
 			Doc: "From this age on an answer says how old it is (stale_ms). At least poll_interval."},
 		{Path: "sync.hard_bound", kind: durationKind(time.Millisecond, 30*day), Default: "5m",
 			Doc: "From this age on there is no answer, only unknown. At least soft_bound. It is the longest time for which a block made during an outage can stay unseen."},
+		{Path: "sync.retention", kind: durationKind(time.Minute, 30*day), Default: "2h",
+			Doc: "How long changes stay in the feed. A sidecar that was cut off for longer reads every list again; one that was not goes on where it was. Changes name users, so that an erasure is complete when they have gone. Trimmed by the processes that serve the api listener; set all of them alike."},
 		{Path: "cache.max_bytes", kind: autoSizeKind(1), Default: autoText,
 			Doc: "Memory for block lists and all that keeping them costs: about 37 bytes a list and 8.4 an entry, nothing for a user without a list. The process takes up to a quarter more and 64 MiB; auto = what that leaves under nine tenths of the memory limit of the container or unit (a limit of 512MiB gives 317 MiB), or 256 MiB where there is none. If all lists fit, all are loaded at the start and no check waits for the database; if not, the least asked for leave."},
 		{Path: "log.level", kind: enumKind("debug", "info", "warn", "error"), Default: "info", Flag: "log-level",
