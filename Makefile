@@ -96,6 +96,11 @@ race: postgres ## Run all tests under the race detector (RACESKIP leaves tests o
 chaos: postgres ## Let every fault happen to the program, write docs/concepts/faults.md (RUN=TestFaultDiskFull for one)
 	go -C cmd/sidegate test -run '$(or $(RUN),^TestFault)' -count=1 -timeout 90m -args -chaos
 
+SOAK ?= 10m
+.PHONY: soak
+soak: postgres ## Two sidecars under load and faults for SOAK (10m), one page about it (SEED=… repeats the faults)
+	go -C cmd/sidegate test -run '^TestSoak$$' -v -count=1 -timeout 3h -args -soak $(SOAK) -soakseed $(or $(SEED),0)
+
 # A module of its own: what the SDKs need never reaches the program. The results
 # are not cached: the tests build the program, which go test cannot know.
 .PHONY: dialects

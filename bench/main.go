@@ -14,6 +14,7 @@ import (
 	"github.com/sidegate/sidegate/bench/httpcheck"
 	"github.com/sidegate/sidegate/bench/inprocess"
 	"github.com/sidegate/sidegate/bench/memory"
+	"github.com/sidegate/sidegate/bench/overload"
 	"github.com/sidegate/sidegate/bench/preload"
 	"github.com/sidegate/sidegate/bench/propagation"
 	"github.com/sidegate/sidegate/bench/scaling"
@@ -30,6 +31,7 @@ var studies = []study.Study{
 	preload.Study,
 	writes.Study,
 	propagation.Study,
+	overload.Study,
 	scaling.Study,
 }
 

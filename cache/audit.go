@@ -78,10 +78,10 @@ func (c *Cache) Sample(ctx context.Context, urgent bool) (*Sample, error) {
 	if now == nil {
 		return nil, ErrNothingToSample
 	}
-	if c.asked.Load() > 0 && !urgent || !c.loads.TryAcquire(1) {
+	if c.asked.Load() > 0 && !urgent || !c.gate.tryAhead() {
 		return nil, ErrBusy
 	}
-	defer c.loads.Release(1)
+	defer c.gate.leaveAhead()
 	d, p := c.anyPage(now.epoch)
 	if p == nil {
 		return nil, ErrNothingToSample

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 )
 
 // Options configure a [Cache]. Loader, MaxBytes and Apps are required.
@@ -33,9 +32,11 @@ type Options struct {
 	// LoadTimeout is the deadline of one shared page read. Default 150 ms:
 	// a check that waits longer is better answered "unknown".
 	LoadTimeout time.Duration
-	// MaxLoads bounds the page reads under way; more are shed at once.
-	// Default 256, far more than the database connections they wait for.
+	// MaxLoads is how many page reads are under way at a time: as many as Loader
+	// has connections for. Default 4. Others wait for their turn.
 	MaxLoads int64
+	// Loads bound the page reads that are asked for; see [Cache.SetLoadLimits].
+	Loads LoadLimits
 	// Metrics receives what happens; required. See [NewMetrics].
 	Metrics *Metrics
 	// Logger is told when pages cannot be read and when they can again.
@@ -51,7 +52,7 @@ type Sizer interface {
 
 const (
 	defaultLoadTimeout = 150 * time.Millisecond
-	defaultMaxLoads    = 256
+	defaultMaxLoads    = 4
 )
 
 func (o *Options) check() error {
@@ -78,7 +79,7 @@ func (o *Options) check() error {
 	if o.MaxLoads == 0 {
 		o.MaxLoads = defaultMaxLoads
 	}
-	return nil
+	return o.Loads.complete()
 }
 
 // Cache holds the lists of all apps in memory. All methods are safe for
@@ -99,7 +100,7 @@ type Cache struct {
 	keeper      *keeper
 	preloaded   atomic.Bool
 	asked       atomic.Int64 // pages that somebody waits for
-	loads       *semaphore.Weighted
+	gate        *gate
 	reads       counter
 }
 
@@ -110,7 +111,7 @@ func New(opts Options) (*Cache, error) {
 	}
 	c := &Cache{
 		opts: opts, metrics: opts.Metrics, started: time.Now(),
-		loads: semaphore.NewWeighted(opts.MaxLoads),
+		gate: newGate(&opts),
 	}
 	c.tenants.Store(&tenants{})
 	c.acct = newAccountant(c)

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -194,16 +195,37 @@ func (run *importRun) storeBatch(ctx context.Context, b *batch) {
 		})
 	}
 	storing.Wait()
+	stored := false
+	for p, records := range parts {
+		stored = stored || len(records) > 0 && errs[p] == nil
+	}
+	if b.err = partsError(errs[:], stored); b.err != nil {
+		return
+	}
 	var at [importConns]int
 	for i, part := range b.parts {
-		if errs[part] != nil {
-			b.err = errs[part]
-			return
-		}
 		b.outcomes[i] = done[part].Outcomes[at[part]]
 		b.limit = done[part].Limit
 		at[part]++
 	}
+}
+
+// partsError is what ended a batch whose parts are stored each for itself. Where one
+// was stored, or may have been, an error of another part must not be heard as the
+// promise that nothing of the batch was.
+func partsError(errs []error, stored bool) (worst error) {
+	for _, err := range errs {
+		if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeOutcomeUnknown {
+			return err
+		}
+		if worst == nil {
+			worst = err
+		}
+	}
+	if e, ok := errors.AsType[*Error](worst); ok && e.Code == CodeStoreUnavailable && stored {
+		return &Error{Code: CodeOutcomeUnknown, Err: worst, Detail: "the database took some of the lists of these lines and then no more; repeating it is safe"}
+	}
+	return worst
 }
 
 // settle reports what became of a batch. Nothing is reported of one that failed:

@@ -327,6 +327,36 @@ func TestImportStopsWhenTheStoreFails(t *testing.T) {
 	}
 }
 
+// TestImportOfWhichAPartWasStored: the lists of a batch are stored on two
+// connections. If one of them fails, nobody is told that nothing was stored.
+func TestImportOfWhichAPartWasStored(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		fail map[int]Code // by call
+		want Code
+	}{
+		{"the first", map[int]Code{1: CodeStoreUnavailable}, CodeOutcomeUnknown},
+		{"the second", map[int]Code{2: CodeStoreUnavailable}, CodeOutcomeUnknown},
+		{"both", map[int]Code{1: CodeStoreUnavailable, 2: CodeStoreUnavailable}, CodeStoreUnavailable},
+		{"one, the other in doubt", map[int]Code{1: CodeStoreUnavailable, 2: CodeOutcomeUnknown}, CodeOutcomeUnknown},
+		{"one in doubt, the other", map[int]Code{1: CodeOutcomeUnknown, 2: CodeStoreUnavailable}, CodeOutcomeUnknown},
+		{"neither", nil, ""},
+	} {
+		store := newShelf(3000)
+		store.fail = func(call int) error {
+			if code := tc.fail[call]; code != "" {
+				return &Error{Code: code, Detail: "down"}
+			}
+			return nil
+		}
+		lines := &paper{n: 100, make: func(i int) (Record, error) { return entry(fmt.Sprint("u", i), "t"), nil }}
+		got, err := newTransfer(t, store).Import(t.Context(), ImportRequest{App: "acme", Lines: lines})
+		if codeOf(err) != tc.want || store.calls != 2 || got.Through != map[bool]int{true: 100}[tc.want == ""] {
+			t.Errorf("%s: %v, through line %d, %d stored", tc.name, err, got.Through, store.size())
+		}
+	}
+}
+
 // TestImportKeepsWhatCameBeforeTheBodyBroke: complete lines count, whatever
 // happens behind them; an import that must be whole stores nothing.
 func TestImportKeepsWhatCameBeforeTheBodyBroke(t *testing.T) {

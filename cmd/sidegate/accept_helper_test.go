@@ -289,10 +289,16 @@ func startSidecarOf(t *testing.T, path, dsn, configuration string, environ ...st
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := startCommand(t, dir, append(slices.Clone(anyPort), environ...), exec.Command(path, "serve", "--config", file, "--postgres-url", dsn))
+	return bound(startCommand(t, dir, append(slices.Clone(anyPort), environ...),
+		exec.Command(path, "serve", "--config", file, "--postgres-url", dsn)))
+}
+
+// bound waits until a process that serves has bound its listeners.
+func bound(p *process) *sidecar {
+	p.t.Helper()
 	var line struct{ Listeners map[string][]string }
 	if err := json.Unmarshal([]byte(p.printed(&p.stderr, serving)[0]), &line); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	urls := map[string]string{}
 	for door, addresses := range line.Listeners {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -63,16 +62,7 @@ func cgroups(t *testing.T) []byte {
 func startLimited(t *testing.T, group, dsn string, environ ...string) *sidecar {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", `echo $$ >"$0/cgroup.procs" && exec "$@"`, group, builtProgram(t), "serve", "--postgres-url", dsn)
-	p := startCommand(t, t.TempDir(), append(append([]string{}, anyPort...), environ...), cmd)
-	var line struct{ Listeners map[string][]string }
-	if err := json.Unmarshal([]byte(p.printed(&p.stderr, serving)[0]), &line); err != nil {
-		t.Fatal(err)
-	}
-	urls := map[string]string{}
-	for door, addresses := range line.Listeners {
-		urls[door] = "http://" + addresses[0]
-	}
-	return newSidecar(p, urls)
+	return bound(startCommand(t, t.TempDir(), append(append([]string{}, anyPort...), environ...), cmd))
 }
 
 // TestAcceptMemoryLimit starts the program under a memory limit of the system, as

@@ -53,6 +53,7 @@ var floors = map[string][]string{
 	"deploy/release":        {},                                      // reads binaries
 	"bench":                 {"*"},
 	"bench/history":         {},
+	"bench/linear":          {},
 	"docs/tutorial/chat":    {}, // a client, which knows us over HTTP alone
 	// Who looks from outside: by the names of the metrics alone.
 	"deploy/grafana/generate": {},
@@ -104,6 +105,7 @@ var borders = []struct {
 	{"golang.org/x/time", []string{"filter/server", "filter/rongcloud", "filter/decisionlog"}, "requests are held to a rate at the door, records at their file, and nothing behind them"},
 	{"go.opentelemetry.io/otel", []string{"cmd/sidegate/tracing"}, "who is told of requests is the program's choice; the others know a trace by its two ids"},
 	{"github.com/alecthomas/kong", []string{"cmd/sidegate"}, "the command line is the program's, not a package's"},
+	{"github.com/anishathalye/porcupine", []string{"bench"}, "the program does not judge itself"},
 	{"github.com/knadh/koanf", []string{"cmd/sidegate/config"}, "packages take options; only the program reads configuration"},
 	{"net/http", []string{"metrics", "filter/server", "filter/imkit", "cmd/sidegate", "bench", "docs/tutorial"}, "the core does no I/O"},
 }

@@ -75,6 +75,12 @@ var logMessages = []logMessage{
 		"Make a role of its own: see [database roles](../how-to/roles.md).",
 	},
 	{
+		"postgres.url leads over a network to a server that need not prove to be the database; add sslmode=verify-full", "warn",
+		[]string{"hosts"},
+		"Whoever stands between this process and Postgres can read what passes, and answer in its place: then they decide who blocks whom. `prefer`, the default of `sslmode`, gives up TLS where the other side says so; `require` takes any certificate.",
+		"Write `sslmode=verify-full` into the URL, and `sslrootcert=FILE` if the authority is your own. Where no certificate names the host, `sslmode=require&channel_binding=require` lets Postgres prove that it knows the password. If the network is yours and encrypted, nothing.",
+	},
+	{
 		"request failed", "error warn",
 		[]string{"code", "error", "listener", "route"},
 		"A request was answered 5xx. At `warn` the reason is known, mostly a database that does not answer (`code` is `store_unavailable`, or the vendor's); at `error` it is a fault of ours, and `error` has the place.",
@@ -224,6 +230,7 @@ var logKeys = []logKey{
 	{"entries", "how many entries are in memory"},
 	{"error", "the error, with what was being done"},
 	{"faults", "what is wrong with a configuration, one sentence each"},
+	{"hosts", "the hosts of `postgres.url` that it is about"},
 	{"keys", "how many keys a set has, or which keys of the configuration"},
 	{"limit_bytes", "the memory limit"},
 	{"limit_from", "where the memory limit was found"},

@@ -44,6 +44,10 @@ var faultCatalogue = []faultRow{
 		must: "work with a newer schema that serves it; stop following one that does not, and go on answering from memory"},
 	{test: "TestFaultFeedTrimmed", fault: "the change feed is trimmed past a sidecar that stands still (SIGSTOP)",
 		must: "notice it in the very poll that would lack changes; read everything again"},
+	{test: "TestFaultTerminated", fault: "sidecars are told to stop (SIGTERM) at random moments while they are written to",
+		must: "end with exit code 0; store what was acknowledged, and nothing by halves"},
+	{test: "TestFaultSharedLists", fault: "several clients write to the same lists through two sidecars while all this happens",
+		must: "answer as if one request had been made after the other (porcupine)"},
 	{fault: "a relay is cut off, repeats, reorders, or starts again with a rewound stream", must: "find the gap by the chain of frames and catch up",
 		shown: "not yet: every sidecar asks Postgres itself, there is no relay"},
 }

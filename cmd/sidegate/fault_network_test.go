@@ -4,9 +4,11 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // network is a way to the database that can swallow what is sent: connections
@@ -16,6 +18,8 @@ import (
 type network struct {
 	listener net.Listener
 	running  sync.WaitGroup
+	lag      atomic.Int64 // nanoseconds that each packet comes later
+	cuts     atomic.Pointer[regexp.Regexp]
 
 	mu     sync.Mutex
 	target string
@@ -67,6 +71,19 @@ func (n *network) restore() {
 		close(n.open)
 	}
 }
+
+// slow makes every packet come later by that much, one after the other; 0 = as
+// before.
+func (n *network) slow(by time.Duration) { n.lag.Store(int64(by)) }
+
+// cut ends each connection on which the server sends this, before it arrives; nil =
+// nothing more is cut.
+func (n *network) cut(what *regexp.Regexp) { n.cuts.Store(what) }
+
+// answersToWrites is what the server sends once it has committed a write of the
+// sidecar's: its answer is short, so that it is sent with the end of the
+// transaction.
+var answersToWrites = regexp.MustCompile(`"(changes|edits)" :`)
 
 // sever makes every connection there is half-open, for ever: both sides keep it,
 // nothing arrives. New ones work. What was severed before is closed now, as by a
@@ -168,7 +185,17 @@ func (n *network) carry(l *connection, to, from *net.TCPConn) {
 	packet := make([]byte, 32<<10)
 	for {
 		size, err := from.Read(packet)
+		if lag := n.lag.Load(); lag > 0 {
+			select {
+			case <-time.After(time.Duration(lag)):
+			case <-l.gone:
+			}
+		}
 		n.pass()
+		if cuts := n.cuts.Load(); cuts != nil && from == l.server && cuts.Match(packet[:size]) {
+			l.close()
+			return
+		}
 		if l.severed.Load() {
 			<-l.gone
 			return

@@ -24,6 +24,7 @@ type faultWorld struct {
 	recorder *history.Recorder
 
 	hands      []func(context.Context)
+	guests     []func(context.Context) // come with the crowd and write nothing
 	crowd      sync.WaitGroup
 	leave      context.CancelFunc // asks the crowd to go
 	patient    context.Context    // ends when even who waits has to go
@@ -85,6 +86,9 @@ func (w *faultWorld) begin() {
 	w.mu.Unlock()
 	for _, hand := range w.hands {
 		w.crowd.Go(func() { hand(ctx) })
+	}
+	for _, guest := range w.guests {
+		w.crowd.Go(func() { guest(ctx) })
 	}
 	for _, s := range w.sidecars {
 		questions := []func(*watched, *faultList){w.askPlainly, w.askPlainly}

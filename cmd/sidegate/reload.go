@@ -195,6 +195,9 @@ func (s *sidegate) apply(g *generation) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.cache.SetLoadLimits(loadLimits(g.cfg)); err != nil {
+		return err
+	}
 	if s.api != nil {
 		if err := s.api.ReloadAPI(g.core.lists, s.apiOptions(g)); err != nil {
 			return err

@@ -92,6 +92,9 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
 	s.store = &upstream{Store: store, log: log}
+	if hosts := postgres.Unproven(cfg.Postgres.URL); len(hosts) > 0 {
+		log.Warn("postgres.url leads over a network to a server that need not prove to be the database; add sslmode=verify-full", "hosts", hosts)
+	}
 	for _, step := range []func() error{s.buildCore, s.buildDoors} {
 		if err := step(); err != nil {
 			store.Close()
@@ -106,6 +109,7 @@ func (s *sidegate) buildCore() (err error) {
 	s.cache, err = cache.New(cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
+		MaxLoads: postgres.LoadConns, Loads: loadLimits(s.cfg),
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
 	})
 	if err != nil {
@@ -125,6 +129,11 @@ func (s *sidegate) buildCore() (err error) {
 		Store: s.store.Store, Wake: s.follower.Wake, Metrics: hintCounts, Logger: s.log,
 	})
 	return err
+}
+
+// loadLimits are what the configuration says of page reads.
+func loadLimits(cfg *config.Config) cache.LoadLimits {
+	return cache.LoadLimits{Rate: cfg.Cache.LoadRate, Burst: cfg.Cache.LoadBurst, Queue: cfg.Cache.LoadQueue}
 }
 
 // buildDoors makes the three listeners and what only they need.

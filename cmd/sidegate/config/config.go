@@ -168,9 +168,12 @@ type Audit struct {
 }
 
 // Cache is the memory for lists, in bytes; [Auto] = what the limit of the process
-// has room for.
+// has room for. The others bound the reads of what is not in it.
 type Cache struct {
-	MaxBytes int64 `koanf:"max_bytes"`
+	MaxBytes  int64 `koanf:"max_bytes"`
+	LoadRate  int   `koanf:"load_rate"`  // a second
+	LoadBurst int   `koanf:"load_burst"` // at once
+	LoadQueue int   `koanf:"load_queue"` // that wait
 }
 
 // Auto is a size that is found out at the start.

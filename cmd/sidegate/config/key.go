@@ -79,6 +79,7 @@ var hotKeys = []string{
 	"ops.tokens",
 	"sync.poll_interval", "sync.soft_bound", "sync.hard_bound", "sync.retention",
 	"audit.period", "audit.repair",
+	"cache.load_rate", "cache.load_burst", "cache.load_queue",
 	"log.level",
 	"apps",
 }

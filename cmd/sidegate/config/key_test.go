@@ -155,6 +155,18 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Cache.MaxBytes },
 	},
 	{
+		key: "cache.load_rate", yaml: "200", want: 200,
+		get: func(c *Config) any { return c.Cache.LoadRate },
+	},
+	{
+		key: "cache.load_burst", yaml: "50", want: 50,
+		get: func(c *Config) any { return c.Cache.LoadBurst },
+	},
+	{
+		key: "cache.load_queue", yaml: "16", want: 16,
+		get: func(c *Config) any { return c.Cache.LoadQueue },
+	},
+	{
 		key: "log.level", yaml: "debug", want: "debug",
 		get: func(c *Config) any { return c.Log.Level },
 	},

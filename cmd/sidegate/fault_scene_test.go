@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sidegate/sidegate/sync/postgres/pgtest"
+)
+
+// newFaultScene starts a database and two sidecars, each on a network of its own,
+// and lets nobody in.
+func newFaultScene(t *testing.T, configuration string, environ ...string) *faultRun {
+	t.Helper()
+	w := &faultRun{server: pgtest.Server(t, nil)}
+	dsn := w.server.DSN("postgres")
+	migrateUp(t, dsn)
+	w.faultWorld = newFaultWorld(t, dsn, faultBound)
+	for i := range 2 {
+		n, address := startNetwork(t, w.server.TCPDSN("postgres"))
+		w.networks = append(w.networks, n)
+		w.watch(startSidecar(t, address, configuration, environ...).ready(), i)
+	}
+	return w
+}
+
+// packetLate is too late for a poll, which may take a second, and for a write.
+const packetLate = 1500 * time.Millisecond
+
+// watch takes a sidecar into the world.
+func (w *faultWorld) watch(s *sidecar, i int) {
+	w.sidecars = append(w.sidecars, &watched{sidecar: s, name: fmt.Sprint("sidecar ", i+1)})
+}
+
+// blow is a fault that any test may use: what it does to the sidecars that it names
+// is over when repair has been called and the database answers again.
+type blow struct {
+	name string
+	// apart: nobody reaches the database meanwhile. Memory is then all that there is,
+	// and stays as it is.
+	apart  bool
+	strike func(w *faultRun, of []int) (repair func())
+}
+
+// blows are what happens to databases. The numbers are those of the sidecars that it
+// is about; what happens to the server happens to all.
+var blows = []blow{
+	{"the server is killed", true, func(w *faultRun, _ []int) func() {
+		w.do(w.server.Kill(w.t.Context()))
+		return w.restart
+	}},
+	{"the server is frozen", true, func(w *faultRun, _ []int) func() {
+		w.do(w.server.Freeze(w.t.Context()))
+		return func() { w.do(w.server.Thaw()) }
+	}},
+	{"the server is restarted", true, func(w *faultRun, _ []int) func() {
+		w.do(w.server.Stop(w.t.Context()))
+		return w.restart
+	}},
+	{"the network swallows everything", true, func(w *faultRun, of []int) func() {
+		for _, i := range of {
+			w.networks[i].swallow()
+		}
+		return func() {
+			for _, i := range of {
+				w.networks[i].restore()
+			}
+		}
+	}},
+	{"connections die without a sign", false, func(w *faultRun, of []int) func() {
+		for _, i := range of {
+			w.networks[i].sever()
+		}
+		return func() {}
+	}},
+	{"every packet is late", false, func(w *faultRun, of []int) func() {
+		for _, i := range of {
+			w.networks[i].slow(packetLate)
+		}
+		return func() {
+			for _, i := range of {
+				w.networks[i].slow(0)
+			}
+		}
+	}},
+	{"answers to writes are lost", false, func(w *faultRun, of []int) func() {
+		for _, i := range of {
+			w.networks[i].cut(answersToWrites)
+		}
+		return func() {
+			for _, i := range of {
+				w.networks[i].cut(nil)
+			}
+		}
+	}},
+}
