@@ -19,6 +19,7 @@ import (
 	"github.com/sidegate/sidegate/bench/propagation"
 	"github.com/sidegate/sidegate/bench/scaling"
 	"github.com/sidegate/sidegate/bench/study"
+	"github.com/sidegate/sidegate/bench/warm"
 	"github.com/sidegate/sidegate/bench/writes"
 )
 
@@ -29,6 +30,7 @@ var studies = []study.Study{
 	inprocess.Study,
 	memory.Study,
 	preload.Study,
+	warm.Study,
 	writes.Study,
 	propagation.Study,
 	overload.Study,

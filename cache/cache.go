@@ -29,6 +29,9 @@ type Options struct {
 	// and everything is loaded ahead if there is room. If it is nil, nothing
 	// is loaded ahead.
 	Sizer Sizer
+	// Warm is the memory of an earlier process, for [Cache.Stage]; nil = none. The
+	// process takes its fingerprints over, so it is for the first cache of a process.
+	Warm *WarmFile
 	// LoadTimeout is the deadline of one shared page read. Default 150 ms:
 	// a check that waits longer is better answered "unknown".
 	LoadTimeout time.Duration
@@ -69,7 +72,10 @@ func (o *Options) check() error {
 		return errors.New("no metrics")
 	case o.LoadTimeout < 0 || o.MaxLoads < 0:
 		return errors.New("LoadTimeout and MaxLoads must not be negative")
+	case o.Warm != nil && !adoptSeed(o.Warm.head.Seed):
+		return errors.New("a warm file is for the first cache of a process")
 	}
+	inUse.Store(true)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -98,6 +104,7 @@ type Cache struct {
 	clockOffset atomic.Int64         // nanoseconds; see SetClockOffset
 	acct        *accountant
 	keeper      *keeper
+	staged      *staged // before a server is followed, if there is a warm file
 	preloaded   atomic.Bool
 	asked       atomic.Int64 // pages that somebody waits for
 	gate        *gate

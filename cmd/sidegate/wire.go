@@ -19,6 +19,7 @@ import (
 	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
 	"github.com/sidegate/sidegate/cmd/sidegate/systemd"
 	"github.com/sidegate/sidegate/cmd/sidegate/tracing"
+	"github.com/sidegate/sidegate/cmd/sidegate/warm"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/filter/server"
@@ -43,6 +44,7 @@ type sidegate struct {
 
 	store    *upstream
 	cache    *cache.Cache
+	warm     *warm.File // nil if it is off
 	follower *blocksync.Follower
 	hints    *postgres.Hints   // nil if they are off
 	limits   *limits           // nil if block lists are not served
@@ -55,6 +57,7 @@ type sidegate struct {
 	keepers  keepers          // of certificates
 	manager  systemd.Notifier // who started us, if they listen
 	stopping atomic.Bool      // the end has begun
+	ends     atomic.Int64     // by when what is left of it is cut off, Unix nanoseconds; 0 = not yet
 
 	decisions *decisionlog.Log // nil if it is off
 	tracing   *tracing.Tracing // likewise
@@ -106,24 +109,34 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 
 // buildCore makes memory and what keeps it equal to the database.
 func (s *sidegate) buildCore() (err error) {
-	s.cache, err = cache.New(cache.Options{
+	memory := cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
 		MaxLoads: postgres.LoadConns, Loads: loadLimits(s.cfg),
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
-	})
-	if err != nil {
+	}
+	s.buildWarm(&memory)
+	if s.cache, err = cache.New(memory); err != nil {
 		return err
 	}
-	s.follower, err = blocksync.New(blocksync.Options{
+	following := blocksync.Options{
 		Source: s.store, Cache: s.cache, Metrics: blocksync.NewMetrics(s.registry), Logger: s.log,
 		PollInterval: s.cfg.Sync.PollInterval,
 		SoftBound:    s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
 		MinSchema: postgres.SchemaVersion, MaxSchema: postgres.SchemaVersion,
-	})
-	hintCounts := postgres.NewHintMetrics(s.registry)
-	if err != nil || !s.cfg.Sync.Hints {
+	}
+	if s.warm != nil {
+		following.Warm = s.warm // only here: a nil pointer in the interface would not be nil
+	}
+	if s.follower, err = blocksync.New(following); err != nil {
 		return err
+	}
+	if s.warm != nil {
+		s.warm.Attach(s.cache, s.follower.Place)
+	}
+	hintCounts := postgres.NewHintMetrics(s.registry)
+	if !s.cfg.Sync.Hints {
+		return nil
 	}
 	s.hints, err = postgres.NewHints(postgres.HintOptions{
 		Store: s.store.Store, Wake: s.follower.Wake, Metrics: hintCounts, Logger: s.log,
@@ -311,7 +324,11 @@ func (s *sidegate) run(ctx context.Context) error {
 	if s.probe != nil {
 		probe = stage{s.runProbe}
 	}
-	err := runStages(ctx, notice, probe, doors, upkeep, stage{s.follower.Run}, last, ops)
+	var keep stage // after following has ended, so that the last file has all of it
+	if s.warm != nil {
+		keep = append(keep, s.warm.Run)
+	}
+	err := runStages(ctx, notice, probe, doors, upkeep, stage{s.follower.Run}, keep, last, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -323,6 +340,7 @@ func (s *sidegate) run(ctx context.Context) error {
 // signal that ended ctx but a part that failed, there is nothing to wait for.
 func (s *sidegate) giveNotice(ctx context.Context) {
 	s.stopping.Store(true)
+	s.ends.Store(time.Now().Add(s.cfg.Shutdown.Delay + s.cfg.Shutdown.Timeout).UnixNano())
 	s.tell(systemd.Stopping, systemd.Status("stopping"))
 	if ctx.Err() == nil {
 		return

@@ -167,13 +167,17 @@ type Audit struct {
 	Repair bool          `koanf:"repair"`
 }
 
-// Cache is the memory for lists, in bytes; [Auto] = what the limit of the process
-// has room for. The others bound the reads of what is not in it.
+// Cache is the memory for lists.
 type Cache struct {
-	MaxBytes  int64 `koanf:"max_bytes"`
-	LoadRate  int   `koanf:"load_rate"`  // a second
-	LoadBurst int   `koanf:"load_burst"` // at once
-	LoadQueue int   `koanf:"load_queue"` // that wait
+	// MaxBytes bounds it; [Auto] = what the limit of the process has room for.
+	MaxBytes int64 `koanf:"max_bytes"`
+	// The others bound the reads of what is not in it.
+	LoadRate  int `koanf:"load_rate"`  // a second
+	LoadBurst int `koanf:"load_burst"` // at once
+	LoadQueue int `koanf:"load_queue"` // that wait
+	// WarmFile keeps it for the next start, "" = none; WarmInterval is how often.
+	WarmFile     string        `koanf:"warm_file"`
+	WarmInterval time.Duration `koanf:"warm_interval"`
 }
 
 // Auto is a size that is found out at the start.

@@ -167,6 +167,14 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Cache.LoadQueue },
 	},
 	{
+		key: "cache.warm_file", yaml: "/var/cache/sidegate/warm", want: "/var/cache/sidegate/warm",
+		get: func(c *Config) any { return c.Cache.WarmFile },
+	},
+	{
+		key: "cache.warm_interval", yaml: "1m", want: time.Minute,
+		get: func(c *Config) any { return c.Cache.WarmInterval },
+	},
+	{
 		key: "log.level", yaml: "debug", want: "debug",
 		get: func(c *Config) any { return c.Log.Level },
 	},
