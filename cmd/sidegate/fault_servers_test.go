@@ -184,7 +184,7 @@ func (w *serversRun) startedOver(cause string) func() bool {
 	}
 }
 
-// rounds is how often the fault strikes: in make chaos as often as that, otherwise
+// chaosRounds is how often the fault strikes: in make chaos as often as that, otherwise
 // once.
 func chaosRounds(full int) int {
 	if *chaos {
