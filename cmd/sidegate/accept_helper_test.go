@@ -37,32 +37,48 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// built is the program, which the first test that runs it builds.
+// built are the programs by their build tags, each built by the first test that
+// runs it.
 var built struct {
-	once sync.Once
-	dir  string
-	err  error
+	mu  sync.Mutex
+	dir string
+	err map[string]error
 }
 
 // builtProgram returns the path of the program.
 func builtProgram(t *testing.T) string {
 	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "sidegate-accept-"); built.err != nil {
-			return
+	return builtWith(t, "")
+}
+
+// builtWith returns the path of the program that is built with a tag.
+func builtWith(t *testing.T, tag string) string {
+	t.Helper()
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	if built.dir == "" {
+		var err error
+		if built.dir, err = os.MkdirTemp("", "sidegate-accept-"); err != nil {
+			t.Fatal(err)
 		}
-		args := []string{"build", "-buildvcs=false", "-o", filepath.Join(built.dir, "sidegate")}
+		built.err = map[string]error{}
+	}
+	path := filepath.Join(built.dir, "sidegate"+tag)
+	err, done := built.err[tag]
+	if !done {
+		args := []string{"build", "-buildvcs=false", "-tags", tag, "-o", path}
 		if raceEnabled {
 			args = append(args, "-race")
 		}
-		if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
-			built.err = errors.New("go build: " + string(out))
+		if out, failed := exec.Command("go", append(args, ".")...).CombinedOutput(); failed != nil {
+			err = errors.New("go build: " + string(out))
 		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
+		built.err[tag] = err
 	}
-	return filepath.Join(built.dir, "sidegate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // removeBuilt ends what builtProgram began, after the last test.
@@ -262,13 +278,19 @@ var serving = regexp.MustCompile(`(?m)^\{.*"msg":"sidegate serves".*\}$`)
 // variables win over it, those given here over anyPort.
 func startSidecar(t *testing.T, dsn, configuration string, environ ...string) *sidecar {
 	t.Helper()
+	return startSidecarOf(t, builtProgram(t), dsn, configuration, environ...)
+}
+
+// startSidecarOf is startSidecar for a program that was built another way.
+func startSidecarOf(t *testing.T, path, dsn, configuration string, environ ...string) *sidecar {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sidegate.yaml")
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, dir, append(slices.Clone(anyPort), environ...), "serve", "--config", file, "--postgres-url", dsn)
-	return bound(p)
+	return bound(startCommand(t, dir, append(slices.Clone(anyPort), environ...),
+		exec.Command(path, "serve", "--config", file, "--postgres-url", dsn)))
 }
 
 // bound waits until a process that serves has bound its listeners.

@@ -30,6 +30,8 @@ var faultCatalogue = []faultRow{
 		must: "notice the timeline or the start; refuse an older timeline than it has seen until going back is said to be meant"},
 	{test: "TestFaultDumpRestored", fault: "a dump is restored into a new cluster (`pg_restore`)",
 		must: "notice the system identifier; numbers of transactions begin anew"},
+	{test: "TestFaultDataOnlyRestore", fault: "data is restored into the same tables with the triggers off (`pg_restore --data-only --disable-triggers`)",
+		must: "find it by the audit, within `audit.period`; repair it and read those lists again"},
 	{test: "TestFaultTruncate", fault: "`TRUNCATE`",
 		must: "notice the new incarnation"},
 	{test: "TestFaultServerFrozen", fault: "Postgres stands still and keeps its connections (SIGSTOP)",
@@ -40,6 +42,8 @@ var faultCatalogue = []faultRow{
 		must: "miss each once and take new ones"},
 	{test: "TestFaultSidecarFrozen", fault: "a sidecar stands still (SIGSTOP) while others write",
 		must: "know after the thaw how old memory is"},
+	{test: "TestFaultTwoVersions", fault: "the schema is migrated while everybody works, and two versions of the program serve at once",
+		must: "work with a newer schema that serves it; stop following one that does not, and go on answering from memory"},
 	{test: "TestFaultFeedTrimmed", fault: "the change feed is trimmed past a sidecar that stands still (SIGSTOP)",
 		must: "notice it in the very poll that would lack changes; read everything again"},
 	{test: "TestFaultTerminated", fault: "sidecars are told to stop (SIGTERM) at random moments while they are written to",
@@ -52,6 +56,6 @@ var faultCatalogue = []faultRow{
 
 // faultInstruments are the tests of what the tests of faults stand on.
 var faultInstruments = map[string]bool{
-	"TestFaultLostTailUnnoticed": true, "TestFaultAsyncCommitUnguarded": true,
+	"TestFaultLostTailUnnoticed": true, "TestFaultAsyncCommitUnguarded": true, "TestFaultDataOnlyRestoreUnaudited": true,
 	"TestFaultPage": true, "TestFaultNetwork": true, "TestFaultWaitsAreCounted": true, "TestFaultCheckerFindsSkippedChanges": true,
 }

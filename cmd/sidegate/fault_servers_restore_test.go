@@ -102,7 +102,9 @@ func TestFaultRestoredBackup(t *testing.T) {
 // bump does what the runbook asks for after a restore.
 func (w *serversRun) bump() {
 	w.t.Helper()
-	psql(w.t, w.server.DSN("postgres"), "UPDATE sidegate.meta SET incarnation = gen_random_uuid()")
+	if got := runProgram(w.t, nil, "db", "bump-incarnation", "--postgres-url", w.server.DSN("postgres")); got.code != exitOK {
+		w.t.Fatalf("db bump-incarnation: %+v", got)
+	}
 }
 
 // tool runs a tool of PostgreSQL.

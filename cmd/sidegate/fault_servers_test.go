@@ -27,6 +27,11 @@ type serversRun struct {
 // newServersRun starts a server and two sidecars. Nobody does anything yet.
 func newServersRun(t *testing.T) *serversRun {
 	t.Helper()
+	return newServersRunWith(t, faultConfiguration)
+}
+
+func newServersRunWith(t *testing.T, configuration string) *serversRun {
+	t.Helper()
 	server := pgtest.Server(t, nil)
 	migrateUp(t, server.DSN("postgres"))
 	w := &serversRun{faultRun: &faultRun{server: server}}
@@ -34,7 +39,7 @@ func newServersRun(t *testing.T) *serversRun {
 	for range 2 {
 		n, address := startNetwork(t, server.TCPDSN("postgres"))
 		w.networks = append(w.networks, n)
-		all = append(all, startSidecar(t, address, faultConfiguration).ready())
+		all = append(all, startSidecar(t, address, configuration).ready())
 	}
 	w.setUp(t, all)
 	return w
@@ -179,7 +184,7 @@ func (w *serversRun) startedOver(cause string) func() bool {
 	}
 }
 
-// rounds is how often the fault strikes: in make chaos as often as that, otherwise
+// chaosRounds is how often the fault strikes: in make chaos as often as that, otherwise
 // once.
 func chaosRounds(full int) int {
 	if *chaos {

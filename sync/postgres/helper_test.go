@@ -32,12 +32,17 @@ func newFixture(t testing.TB) *fixture {
 
 func onDatabase(t testing.TB, dsn string) *fixture {
 	t.Helper()
-	hand, err := pgxpool.New(t.Context(), dsn)
+	return &fixture{Store: openStore(t, dsn), t: t, dsn: dsn, hand: openPool(t, dsn)}
+}
+
+func openPool(t testing.TB, dsn string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(hand.Close)
-	return &fixture{Store: openStore(t, dsn), t: t, dsn: dsn, hand: hand}
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 func openStore(t testing.TB, dsn string) *postgres.Store {

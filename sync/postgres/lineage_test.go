@@ -42,26 +42,27 @@ func (p *proxy) hangUp() {
 	p.conns = nil
 }
 
-// twoPrimaries are a server and a standby of it that was promoted while the server
-// went on: each believes that it is the one.
-func twoPrimaries(t *testing.T) (old, promoted *localpg.Server, f *fixture) {
-	t.Helper()
-	old = pgtest.Server(t, nil)
-	f = onDatabase(t, pgtest.Migrated(t, old))
+// TestServersOfOneCluster: a primary and its standby, which is promoted while the
+// primary goes on. The order matters: clusters are dear, so the tests share them.
+func TestServersOfOneCluster(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.Server(t, nil)
+	f := onDatabase(t, pgtest.Migrated(t, primary))
 	f.edit(add("bob", "alice"))
-	promoted = pgtest.Standby(t, old)
-	if err := promoted.Promote(t.Context()); err != nil {
+	standby := pgtest.Standby(t, primary)
+	t.Run("a position of a standby loses changes", func(t *testing.T) { standbyPosition(t, f, standby) })
+	t.Run("connections to a standby are left", func(t *testing.T) { standbyConnections(t, primary, standby) })
+	if err := standby.Promote(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return old, promoted, f
+	t.Run("an old primary is left alone", func(t *testing.T) { oldPrimaryLeft(t, f, primary, standby) })
+	t.Run("an old primary is not followed", func(t *testing.T) { oldPrimaryFollowed(t, f, primary, standby) })
 }
 
 // Once a timeline has been seen, nothing is written to, read from or followed on a
 // server that the cluster has left behind, be the connection old or new; and the
 // store goes on by itself where the name leads to the new one.
-func TestAnOldPrimaryIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	old, promoted, hand := twoPrimaries(t)
+func oldPrimaryLeft(t *testing.T, hand *fixture, old, promoted *localpg.Server) {
 	p := newProxy(t, old.DSN("sidegate"))
 	store := openStore(t, p.dsn)
 	if _, err := store.Edit(t.Context(), add("bob", "warm")); err != nil {
@@ -105,9 +106,7 @@ func TestAnOldPrimaryIsLeftAlone(t *testing.T) {
 
 // The feed of an old primary is not followed, until an incarnation that nobody has
 // seen says that going back is meant.
-func TestAnOldPrimaryIsNotFollowed(t *testing.T) {
-	t.Parallel()
-	old, promoted, hand := twoPrimaries(t)
+func oldPrimaryFollowed(t *testing.T, hand *fixture, old, promoted *localpg.Server) {
 	p := newProxy(t, promoted.DSN("sidegate"))
 	store := openStore(t, p.dsn)
 	poll := func() (b blocksync.Batch) {
@@ -143,12 +142,7 @@ func TestAnOldPrimaryIsNotFollowed(t *testing.T) {
 }
 
 // A connection to a standby is not kept: the name may lead to the primary soon.
-func TestConnectionsToAStandbyAreLeft(t *testing.T) {
-	t.Parallel()
-	primary := pgtest.Server(t, nil)
-	f := onDatabase(t, pgtest.Migrated(t, primary))
-	f.edit(add("bob", "alice"))
-	standby := pgtest.Standby(t, primary)
+func standbyConnections(t *testing.T, primary, standby *localpg.Server) {
 	p := newProxy(t, standby.DSN("sidegate"))
 	store := openStore(t, p.dsn)
 	if b, err := store.Poll(t.Context(), blocksync.Position{}); err != nil || !b.Recovery {
@@ -164,10 +158,47 @@ func TestConnectionsToAStandbyAreLeft(t *testing.T) {
 	if b, err := store.Poll(t.Context(), blocksync.Position{}); err != nil || b.Recovery {
 		t.Errorf("the name leads to the primary, the poll says %+v, %v", b, err)
 	}
-	if l, err := store.List(t.Context(), query("bob", 10)); err != nil || len(l.Blocks) != 1 {
+	if l, err := store.List(t.Context(), query("bob", 10)); err != nil || len(l.Blocks) != 2 {
 		t.Errorf("List: %v", err)
 	}
 	if _, err := store.Edit(t.Context(), add("bob", "carl")); err != nil {
 		t.Errorf("Edit: %v", err)
+	}
+}
+
+// Why a standby is refused: its snapshots do not list what runs on the primary. A
+// position that was taken there says of an open transaction that it is over, and
+// the difference from it lacks the transaction's changes for good.
+func standbyPosition(t *testing.T, f *fixture, standby *localpg.Server) {
+	hand := &fixture{t: t, hand: openPool(t, standby.DSN("sidegate"))}
+	replayed := func() {
+		hand.waitUntil(`select pg_last_wal_replay_lsn() >= $1::text::pg_lsn`, one[string](f, `select pg_current_wal_lsn()::text`))
+	}
+	tx, err := f.hand.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), `insert into sidegate.block (app, owner, target) values ('default', 'bob', 'slow')`); err != nil {
+		t.Fatal(err)
+	}
+	f.edit(add("carl", "quick")) // a later transaction that is over
+	replayed()
+	there, err := blocksync.ParsePosition(one[string](hand, `select pg_current_snapshot()::text`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := f.poll(blocksync.Position{}).Position
+	if len(there.InProgress) != 0 || len(here.InProgress) != 1 || there.Xmax <= here.InProgress[0] {
+		t.Fatalf("the standby says %v, the primary %v", there, here)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b := f.poll(here); len(b.Changes) != 1 || b.Changes[0].Owner != "bob" {
+		t.Errorf("from the position of the primary: %+v", b.Changes)
+	}
+	if b := f.poll(there); len(b.Changes) != 0 {
+		t.Errorf("from the position of the standby nothing is lost, the test shows nothing: %+v", b.Changes)
 	}
 }

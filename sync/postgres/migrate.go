@@ -17,7 +17,7 @@ import (
 // SchemaVersion is the version of the schema that this program needs: the number
 // of the newest file in migrations, and what sidegate.meta says once it is
 // applied.
-const SchemaVersion = 16
+const SchemaVersion = 16 + ahead
 
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -157,9 +157,9 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectPostgres, db, files,
+	return goose.NewProvider(goose.DialectPostgres, db, files, append(stepsAhead(),
 		goose.WithTableName(versionTable), goose.WithSessionLocker(locker),
-		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))...)
 }
 
 // makeSchema makes the schema, which must exist before the table of versions
