@@ -49,7 +49,7 @@ type doubt struct{ coming, going []string }
 // and every header counts the rows of its list.
 func TestFaultTerminated(t *testing.T) {
 	t.Parallel()
-	rounds := 8
+	rounds := termedAtOnce
 	if *chaos {
 		rounds = 1000
 	}
@@ -184,13 +184,12 @@ func (s *termed) writeEntries(k *known) {
 	}
 }
 
-// writeBatches makes each batch add five entries and remove three of the one before.
+// writeBatches makes each batch add five entries and remove those of the one before.
 func (s *termed) writeBatches(k *known) {
 	owner := s.name + ".batches"
 	var coming, going []string
 	for n := 0; ; n++ {
-		going = coming[:min(3, len(coming))]
-		coming = nil
+		going, coming = coming, nil
 		for i := range 5 {
 			coming = append(coming, fmt.Sprintf("b%d-%d", n, i))
 		}
@@ -206,13 +205,13 @@ func (s *termed) writeBatches(k *known) {
 	}
 }
 
-// writeImports sends thirty lines at a time, ten to each of three lists.
+// writeImports sends thirty lines at a time, ten to each of three new lists.
 func (s *termed) writeImports(k *known) {
 	for n := 0; ; n++ {
 		var lines strings.Builder
 		var lists []doubt
 		for l := range 3 {
-			owner := fmt.Sprintf("%s.imports%d", s.name, l)
+			owner := fmt.Sprintf("%s.imports%d.%d", s.name, n, l)
 			var coming []string
 			for i := range 10 {
 				coming = append(coming, fmt.Sprintf("i%d-%d", n, i))
