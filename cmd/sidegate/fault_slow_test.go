@@ -72,17 +72,25 @@ func TestFaultCommitUnanswered(t *testing.T) {
 		return struck{
 			held: func() bool { return w.doubts.Load() >= before+2 },
 			repair: func() {
-				for again := range 3 {
-					if a := s.must(http.MethodPut, "api", path); a.status != http.StatusServiceUnavailable || a.problem(t) != "outcome_unknown" {
-						t.Errorf("try %d: %v", again, a)
-					}
+				for range 3 {
+					waitFor(t, "the outcome of a write is unknown", func() bool {
+						a := s.must(http.MethodPut, "api", path)
+						if a.status != http.StatusServiceUnavailable {
+							t.Fatalf("answered in spite of all: %v", a)
+						}
+						return a.problem(t) == "outcome_unknown"
+					})
 				}
 				n.cut(nil)
-				if a := s.must(http.MethodPut, "api", path); a.status != http.StatusOK {
-					t.Errorf("repeated: %v", a)
-				}
-				if a := s.must(http.MethodDelete, "api", path); a.status != http.StatusOK {
-					t.Errorf("undone: %v", a)
+				for _, method := range []string{http.MethodPut, http.MethodDelete} {
+					var a answer
+					waitFor(t, method+" has an answer", func() bool {
+						a = s.must(method, "api", path)
+						return a.status != http.StatusServiceUnavailable || a.problem(t) != "store_unavailable"
+					})
+					if a.status != http.StatusOK {
+						t.Errorf("%s: %v", method, a)
+					}
 				}
 				steps := psql(t, w.dsn, fmt.Sprintf("SELECT string_agg(op::text, '' ORDER BY version) FROM sidegate.change WHERE owner = 'again%d'", round))
 				if steps != "AR" {
