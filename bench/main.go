@@ -14,10 +14,12 @@ import (
 	"github.com/sidegate/sidegate/bench/httpcheck"
 	"github.com/sidegate/sidegate/bench/inprocess"
 	"github.com/sidegate/sidegate/bench/memory"
+	"github.com/sidegate/sidegate/bench/overload"
 	"github.com/sidegate/sidegate/bench/preload"
 	"github.com/sidegate/sidegate/bench/propagation"
 	"github.com/sidegate/sidegate/bench/scaling"
 	"github.com/sidegate/sidegate/bench/study"
+	"github.com/sidegate/sidegate/bench/warm"
 	"github.com/sidegate/sidegate/bench/writes"
 )
 
@@ -28,8 +30,10 @@ var studies = []study.Study{
 	inprocess.Study,
 	memory.Study,
 	preload.Study,
+	warm.Study,
 	writes.Study,
 	propagation.Study,
+	overload.Study,
 	scaling.Study,
 }
 

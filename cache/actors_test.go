@@ -15,6 +15,7 @@ type pollActor struct {
 	from     int // server that answered
 	reset    bool
 	pending  swapping
+	asOf     Instant // of this poll: its number
 }
 
 type loadActor struct {
@@ -26,6 +27,7 @@ type loadActor struct {
 	floor   [2]int64 // what was applied when the read began
 	epoch   uint64   // then
 	started bool
+	renews  bool // for a sample: whatever is in memory
 }
 
 func (p *pollActor) enabled(u *universe) (string, bool) {
@@ -56,13 +58,13 @@ func (p *pollActor) step(u *universe) {
 		p.query(u)
 	case 1:
 		if p.starts(u) {
-			u.c.beginEpoch(identityOf(p.from, u.scope.noticed), 1)
+			u.c.beginEpoch(identityOf(p.from, u.scope.noticed), p.asOf)
 			u.applied = [2]int64{}
 			p.pc = 2
 			return
 		}
 		if len(p.batch) == 0 {
-			p.end()
+			p.end(u)
 			return
 		}
 		one, _, ok := u.s.prepare(u.d, u.c.epochNow(), []*Change{&p.batch[0]})
@@ -73,14 +75,14 @@ func (p *pollActor) step(u *universe) {
 	case 2:
 		u.c.passBarrier(u.s, false)
 		p.batch, p.reset = nil, false
-		p.end()
+		p.end(u)
 	case 3:
 		u.s.swap(u.c, p.pending)
 		i := slices.Index(u.names[:], p.batch[0].Owner)
 		u.applied[i] = max(u.applied[i], p.batch[0].Version)
 		u.locked, p.pending, p.batch, p.pc = false, swapping{}, p.batch[1:], 1
 		if len(p.batch) == 0 {
-			p.end()
+			p.end(u)
 		}
 	}
 }
@@ -95,9 +97,11 @@ func (p *pollActor) query(u *universe) {
 		u.resets, p.reset = 1, true
 	}
 	p.done++
+	p.asOf = Instant(p.done)
 }
 
-func (p *pollActor) end() {
+func (p *pollActor) end(u *universe) {
+	u.c.Fresh(p.asOf)
 	p.position, p.server, p.pc = max(p.next, 0), p.from, 0
 }
 
@@ -110,7 +114,7 @@ func (l *loadActor) enabled(u *universe, sweep bool) (string, bool) {
 			return "", false
 		}
 		if sweep {
-			return "begin", u.suspect() && l.tries == 0
+			return "begin", (l.renews || u.suspect()) && l.tries == 0
 		}
 		return "load: begin", true
 	case 1:

@@ -123,6 +123,11 @@ func (c *Cache) Apply(epoch uint64, identity Identity, changes []Change) {
 	if f == nil || f.epoch != epoch || f.identity != identity {
 		return
 	}
+	c.bring(epoch, identity, changes)
+}
+
+// bring is Apply of changes that belong to the epoch.
+func (c *Cache) bring(epoch uint64, identity Identity, changes []Change) {
 	type placed struct {
 		dir  *Directory
 		hash uint64
@@ -199,8 +204,15 @@ func (s *shard) prepare(d *Directory, epoch uint64, changes []*Change) (one swap
 	return one, n, true
 }
 
-func (d *Directory) hashOf(c *Change) uint64 {
-	return HashOwner(c.Owner, d.cache.feed.Load().identity.Salt)
+func (d *Directory) hashOf(c *Change) uint64 { return HashOwner(c.Owner, d.cache.salt()) }
+
+// salt is that of the server that is followed or, while changes are applied to what
+// is staged, will be.
+func (c *Cache) salt() int64 {
+	if f := c.feed.Load(); f != nil {
+		return f.identity.Salt
+	}
+	return c.staged.place.Identity.Salt
 }
 
 // record hands the changes to the flights that cover them.

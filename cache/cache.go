@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 )
 
 // Options configure a [Cache]. Loader, MaxBytes and Apps are required.
@@ -30,12 +29,17 @@ type Options struct {
 	// and everything is loaded ahead if there is room. If it is nil, nothing
 	// is loaded ahead.
 	Sizer Sizer
+	// Warm is the memory of an earlier process, for [Cache.Stage]; nil = none. The
+	// process takes its fingerprints over, so it is for the first cache of a process.
+	Warm *WarmFile
 	// LoadTimeout is the deadline of one shared page read. Default 150 ms:
 	// a check that waits longer is better answered "unknown".
 	LoadTimeout time.Duration
-	// MaxLoads bounds the page reads under way; more are shed at once.
-	// Default 256, far more than the database connections they wait for.
+	// MaxLoads is how many page reads are under way at a time: as many as Loader
+	// has connections for. Default 4. Others wait for their turn.
 	MaxLoads int64
+	// Loads bound the page reads that are asked for; see [Cache.SetLoadLimits].
+	Loads LoadLimits
 	// Metrics receives what happens; required. See [NewMetrics].
 	Metrics *Metrics
 	// Logger is told when pages cannot be read and when they can again.
@@ -51,7 +55,7 @@ type Sizer interface {
 
 const (
 	defaultLoadTimeout = 150 * time.Millisecond
-	defaultMaxLoads    = 256
+	defaultMaxLoads    = 4
 )
 
 func (o *Options) check() error {
@@ -68,7 +72,10 @@ func (o *Options) check() error {
 		return errors.New("no metrics")
 	case o.LoadTimeout < 0 || o.MaxLoads < 0:
 		return errors.New("LoadTimeout and MaxLoads must not be negative")
+	case o.Warm != nil && !adoptSeed(o.Warm.head.Seed):
+		return errors.New("a warm file is for the first cache of a process")
 	}
+	inUse.Store(true)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -78,7 +85,7 @@ func (o *Options) check() error {
 	if o.MaxLoads == 0 {
 		o.MaxLoads = defaultMaxLoads
 	}
-	return nil
+	return o.Loads.complete()
 }
 
 // Cache holds the lists of all apps in memory. All methods are safe for
@@ -98,9 +105,10 @@ type Cache struct {
 	clockOffset atomic.Int64         // nanoseconds from steady to the database's clock
 	acct        *accountant
 	keeper      *keeper
+	staged      *staged // before a server is followed, if there is a warm file
 	preloaded   atomic.Bool
 	asked       atomic.Int64 // pages that somebody waits for
-	loads       *semaphore.Weighted
+	gate        *gate
 	reads       counter
 }
 
@@ -111,7 +119,7 @@ func New(opts Options) (*Cache, error) {
 	}
 	c := &Cache{
 		opts: opts, metrics: opts.Metrics, started: time.Now(), wall: time.Now,
-		loads: semaphore.NewWeighted(opts.MaxLoads),
+		gate: newGate(&opts),
 	}
 	c.tenants.Store(&tenants{})
 	c.acct = newAccountant(c)

@@ -30,6 +30,8 @@ type scope struct {
 	lossy      bool // the feed may lose one change
 	ahead      bool // the feed delivers a change before queries can see it
 	lateFlight bool // a guard that is an order: the load registers after its query
+	audits     int  // samples of the page; with one, damage is found by samples alone at rest
+	unheeded   bool // …and nobody heeds what they find
 	off        guards
 }
 
@@ -109,12 +111,24 @@ var (
 	scopeFailover = scope{name: "failover with a lost tail", commits: 3, polls: 2, loads: 2, failover: true, noticed: true}
 	scopeUnseen   = scope{name: "a lost tail that nobody noticed", commits: 3, polls: 2, loads: 2, failover: true}
 	scopeLossy    = scope{name: "a feed that loses a change", commits: 3, polls: 2, loads: 1, evictions: 1, lossy: true, noticed: true}
+	scopeAudit    = scope{name: "a sample, loads, changes, eviction", commits: 2, polls: 2, loads: 1, evictions: 1, noticed: true, audits: 1}
+	scopeAuditNew = scope{name: "a sample while following starts over", commits: 2, polls: 2, loads: 1, reset: true, noticed: true, audits: 1}
+	scopeAuditFar = scope{name: "a sample and a failover with a lost tail", commits: 1, polls: 2, loads: 1, failover: true, noticed: true, audits: 1}
+	scopeAuditLos = scope{name: "a sample finds a lost change", commits: 2, polls: 2, loads: 1, lossy: true, noticed: true, audits: 1}
+	scopeAuditUns = scope{name: "a sample finds a lost tail that nobody noticed", commits: 2, polls: 2, loads: 1, failover: true, audits: 1}
 	scopeAhead    = scope{name: "a feed ahead of visibility", commits: 2, polls: 2, loads: 2, evictions: 1, ahead: true, noticed: true}
 )
 
+// unlooked is a scope in which samples are taken and not heeded.
+func unlooked(sc scope) scope {
+	sc.unheeded = true
+	return sc
+}
+
 // TestEverySchedule exhausts each scope with all guards on.
 func TestEverySchedule(t *testing.T) {
-	for _, sc := range []scope{scopeFeed, scopeGrow, scopeReset, scopeFailover, scopeUnseen, scopeLossy} {
+	for _, sc := range []scope{scopeFeed, scopeGrow, scopeReset, scopeFailover, scopeUnseen, scopeLossy,
+		scopeAudit, scopeAuditNew, scopeAuditFar, scopeAuditLos, scopeAuditUns} {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
 			x := explore(t, sc)
@@ -149,6 +163,10 @@ func TestEveryGuardIsNeeded(t *testing.T) {
 		{"the digest", scopeUnseen, guardDigest | guardEqualDigest, []violation{"wrong at rest"}, ""},
 		{"equal versions are compared", scopeUnseen, guardEqualDigest, []violation{"wrong at rest"}, ""},
 		{"the digest, when the failover is noticed", scopeFailover, guardDigest | guardEqualDigest, nil, "identity and epoch do the work"},
+		{"a sample waits until the feed has passed its read", scopeAudit, guardPassed, []violation{"false alarm"}, ""},
+		{"a sample judges only what stood still", scopeAudit, guardStill, []violation{"false alarm"}, ""},
+		{"a sample, when a change was lost", unlooked(scopeAuditLos), 0, []violation{"wrong at rest"}, ""},
+		{"a sample, when a lost tail is not noticed", unlooked(scopeAuditUns), 0, []violation{"wrong at rest"}, ""},
 		{"the feed is not ahead of visibility", scopeAhead, 0, []violation{"stale"}, ""},
 	} {
 		t.Run(row.guard, func(t *testing.T) {

@@ -16,6 +16,8 @@ const (
 	guardEqualDigest                    // …and when the version is the same
 	guardSwap                           // a page that was evicted meanwhile stays out
 	guardReconcile                      // the accountant compares slot and ristretto
+	guardPassed                         // a sample is judged when the feed has passed its read
+	guardStill                          // …and only what did not move meanwhile
 )
 
 func (g guards) has(any guards) bool { return g&any != 0 }

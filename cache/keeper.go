@@ -19,6 +19,9 @@ type keeper struct {
 	fits   bool     // everything has room; decided when the sizes were last known
 	weight []int64  // by space: bytes that a page will have, as planned
 	known  []demand // by space: what there was at that time
+	// inherited is what a warm file says there is, for the first plan.
+	inherited map[*Directory]demand
+	sizes     atomic.Pointer[[]demand] // known, for whoever writes a warm file
 
 	patience int // looks for growth to leave out after one more in vain
 	rest     int // of them, those that are left

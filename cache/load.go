@@ -17,6 +17,7 @@ type flight struct {
 	dir   *Directory
 	reach Range
 	limit time.Duration // of the whole flight
+	turn  ticket        // if somebody waits for it; the keeper's have their slot
 	no    uint64        // of this flight in its shard; later ones are higher
 	done  chan struct{} // closed when the flight has left the shard
 
@@ -49,15 +50,16 @@ var (
 	errEpoch       = errors.New("the followed server changed during the read")
 	errBehind      = errors.New("a change arrived that the rows do not lead up to")
 	errPanic       = errors.New("the read panicked")
-	errShed        = errors.New("too many loads are under way")
 	errNoServer    = errors.New("no database is followed yet")
 )
 
 // Load returns the owner's list, from memory if that meets the need, else by
 // reading its page; all who need the page at the same time share one read. The
 // read has its own deadline, [Options.LoadTimeout], so a caller may wait that
-// much longer than ctx if it is the one who reads. Errors wrap
-// [ErrUnavailable] or [ErrNotFresh]. The owner string is not kept.
+// much longer than ctx if it is the one who reads. A read that [LoadLimits] or a
+// slow database have no room for is refused at once, whoever asks and whatever is
+// on the list. Errors wrap [ErrUnavailable] or [ErrNotFresh]. The owner string is
+// not kept.
 func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, error) {
 	check := checkOf(owner)
 	since := uint64(0) // flights registered when we came, if the read is forced
@@ -85,6 +87,9 @@ func (d *Directory) Load(ctx context.Context, owner string, need Need) (View, er
 			case <-ctx.Done():
 				return View{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 			}
+		}
+		if errors.Is(f.err, errShed) {
+			return View{}, f.err
 		}
 		if f.err != nil {
 			return View{}, fmt.Errorf("%w: %w", ErrUnavailable, f.err)
@@ -114,7 +119,9 @@ func (d *Directory) registered(hash uint64) uint64 {
 }
 
 // begin looks again under the lock and either returns the page, or the flight
-// to wait for, or registers a new flight that the caller has to run (lead).
+// to wait for, or registers a new flight that the caller has to run (lead). One
+// that the gate does not let in is never registered; the flight to wait for has
+// ended then.
 func (d *Directory) begin(now *feed, hash uint64, check uint16, need Need) (p *page, f *flight, lead bool) {
 	s := d.shardOf(hash)
 	s.mu.Lock()
@@ -129,7 +136,12 @@ func (d *Directory) begin(now *feed, hash uint64, check uint16, need Need) (p *p
 			return nil, f, false
 		}
 	}
+	turn, ok, why := d.cache.gate.admit(need.Bulk)
+	if !ok {
+		return nil, shed[why], false
+	}
 	f = s.register(d, rangeOf(hash, t.bits), d.cache.opts.LoadTimeout)
+	f.turn = turn
 	return nil, f, true
 }
 
@@ -142,27 +154,44 @@ func (s *shard) register(d *Directory, r Range, limit time.Duration) *flight {
 	return f
 }
 
-// run carries a registered flight to its end: query, check, replay, publish.
-// It returns when the flight has left the shard, whatever happened.
+// run waits for the turn of a registered flight and carries it to its end. It
+// returns when the flight has left the shard, whatever happened.
 func (f *flight) run(c *Cache) {
 	ctx, cancel := context.WithTimeout(context.Background(), f.limit)
 	defer cancel()
-	if !c.loads.TryAcquire(1) {
-		c.metrics.loadsShed.Inc()
-		f.fail(errShed)
+	if err := f.turn.enter(ctx); err != nil {
+		f.fail(err)
 		return
 	}
-	defer c.loads.Release(1)
+	begun := time.Now()
+	err := f.carry(ctx, c)
+	c.gate.leave(time.Since(begun), err != nil && !answered(err))
+}
+
+// answered reports whether a read has failed although the database answered: what
+// it said could not be used. That is no sign of a database that is overloaded.
+func answered(err error) bool {
+	for _, known := range []error{ErrUnreadable, errMismatch, errOtherServer, errEpoch, errBehind, errPanic} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// carry takes a registered flight that has a slot to its end: query, check, replay,
+// publish. The flight has left the shard when it returns.
+func (f *flight) carry(ctx context.Context, c *Cache) error {
 	var err error
 	for attempt := range loadAttempts {
-		if attempt > 0 && !pause(ctx, rand.N(loadJitter)) {
+		if attempt > 0 && (!pause(ctx, rand.N(loadJitter)) || !c.gate.again()) {
 			break
 		}
 		now := c.feed.Load() // before the query
 		var pages []*page
 		if pages, err = f.query(ctx, c, now); err == nil {
 			if err = f.settle(c, now.epoch, pages); err == nil {
-				return
+				return nil
 			}
 		}
 		if ctx.Err() != nil {
@@ -171,6 +200,7 @@ func (f *flight) run(c *Cache) {
 	}
 	c.metrics.loadErrors.Inc()
 	f.fail(err)
+	return err
 }
 
 // pause waits for d; false means that ctx ended first.

@@ -247,23 +247,6 @@ func TestAWaiterLeavesWhenItsContextEnds(t *testing.T) {
 	wg.Wait()
 }
 
-func TestTooManyReadsAreShed(t *testing.T) {
-	db := newSimDB()
-	c := newTestCache(t, db, func(o *Options) { o.MaxLoads = 1 })
-	follow(c, db)
-	entered, release := make(chan struct{}), make(chan struct{})
-	db.before = func() { close(entered); <-release }
-	var wg sync.WaitGroup
-	wg.Go(func() { mustLoad(t, c, "bob") })
-	<-entered
-	_, err := c.Directory("b", KindBlock).Load(ctx, "bob", Need{})
-	if !errors.Is(err, errShed) {
-		t.Errorf("error %v", err)
-	}
-	close(release)
-	wg.Wait()
-}
-
 func TestNeedOfAVersion(t *testing.T) {
 	db := newSimDB()
 	db.write(blockKey("bob"), OpAdd, Entry{Target: "alice"})

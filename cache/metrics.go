@@ -15,7 +15,7 @@ type Metrics struct {
 	unpublished      prometheus.Counter
 	loadDuration     prometheus.Histogram
 	loadErrors       prometheus.Counter
-	loadsShed        prometheus.Counter
+	loadsShed        [causes]prometheus.Counter
 	preloadErrors    prometheus.Counter
 	preloadPages     prometheus.Counter
 	preloaded        prometheus.Gauge
@@ -43,8 +43,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Pages that were read and answered from but not kept, because too much was unaccounted for at the time."),
 		loadErrors: counter("load_errors_total",
 			"Page reads that ended without a page. Checks that needed them were unknown."),
-		loadsShed: counter("loads_shed_total",
-			"Page reads refused because too many were under way. Any: the database is slow or the budget far too small."),
 		preloadErrors: counter("preload_errors_total",
 			"Attempts to learn how much there is to load ahead that failed."),
 		preloadPages: counter("cache_preload_pages_total",
@@ -69,7 +67,20 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		inventory: newInventory(),
 	}
 	reg.MustRegister(m.loadDuration, m.preloaded, m.inventory)
+	m.countShed(reg)
 	return m
+}
+
+func (m *Metrics) countShed(reg prometheus.Registerer) {
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "sidegate", Name: "loads_shed_total",
+		Help: "Page reads refused at once, by cause: rate (more than sidegate_load_rate_limit allows), queue (too many waited), " +
+			"late (its turn would have come too late). Any: the database is slow or the budget far too small.",
+	}, []string{"cause"})
+	reg.MustRegister(refused)
+	for why, name := range causeNames {
+		m.loadsShed[why] = refused.WithLabelValues(name)
+	}
 }
 
 func (m *Metrics) observe(c *Cache) { m.inventory.cache = c }
@@ -83,7 +94,7 @@ type inventory struct {
 	when time.Time
 	last Stats
 
-	requests, hits, pages, suspect, cost, capacity, blocks, sets, preload *prometheus.Desc
+	requests, hits, pages, suspect, cost, capacity, blocks, sets, preload, rate, waiting *prometheus.Desc
 }
 
 func newInventory() *inventory {
@@ -99,13 +110,15 @@ func newInventory() *inventory {
 		capacity: desc("cache_capacity_bytes", "The byte budget of all that is kept, cache.max_bytes."),
 		blocks:   desc("blocks", "Entries of all lists in memory."),
 		preload:  desc("cache_preload_ratio", "Share of the pages to be held in memory that are there and current; 1 when loading ahead is done, or when the lists do not fit."),
+		rate:     desc("load_rate_limit", "Page reads that may begin a second now: cache.load_rate while reads are quick, less while they are slow or fail."),
+		waiting:  desc("loads_waiting", "Page reads that wait for their turn now; at most cache.load_queue."),
 		sets:     desc("block_sets", "Lists in memory that have a version; owners who never had a list are not counted."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (i *inventory) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{i.requests, i.hits, i.pages, i.suspect, i.cost, i.capacity, i.blocks, i.sets, i.preload} {
+	for _, d := range []*prometheus.Desc{i.requests, i.hits, i.pages, i.suspect, i.cost, i.capacity, i.blocks, i.sets, i.preload, i.rate, i.waiting} {
 		ch <- d
 	}
 }
@@ -131,6 +144,9 @@ func (i *inventory) Collect(ch chan<- prometheus.Metric) {
 	gauge(i.capacity, i.cache.opts.MaxBytes)
 	gauge(i.blocks, s.Entries)
 	gauge(i.sets, s.Lists)
+	rate, waiting := i.cache.gate.state()
+	gauge(i.waiting, int64(waiting))
+	ch <- prometheus.MustNewConstMetric(i.rate, prometheus.GaugeValue, rate)
 	ch <- prometheus.MustNewConstMetric(i.preload, prometheus.GaugeValue, i.cache.keeper.progress())
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"math/bits"
 	"slices"
 	"sync/atomic"
@@ -212,13 +211,6 @@ func (p *page) versionOf(hash uint64, check uint16) int64 {
 	}
 	return 0
 }
-
-// seedPrints is the process's seed of all fingerprints: what collides in one
-// process does not collide in the next, and nobody outside can aim at it.
-var seedPrints = maphash.MakeSeed()
-
-func printOf(id string) uint64    { return maphash.String(seedPrints, id) }
-func checkOf(owner string) uint16 { return uint16(maphash.String(seedPrints, owner)) }
 
 // lines is one list in the making: fingerprints and expiries (0 = never),
 // parallel and sorted by fingerprint.

@@ -134,6 +134,10 @@ func (k *keeper) size(ctx context.Context) error {
 	known := make([]demand, len(k.spaces))
 	for i, d := range k.spaces {
 		var err error
+		if was, ok := k.inherited[d]; ok {
+			known[i] = was
+			continue
+		}
 		if known[i].lists, known[i].entries, err = c.opts.Sizer.Sizes(ctx, d.app, d.kind); err != nil {
 			return err
 		}
@@ -143,7 +147,8 @@ func (k *keeper) size(ctx context.Context) error {
 	// planned to fit and does not is not planned so again, or it would be counted
 	// and read at every tick from then on, page displacing page.
 	p.fits = p.fits && !k.isCrowded()
-	k.known, k.fits, k.weight = known, p.fits, p.weight
+	k.known, k.fits, k.weight, k.inherited = known, p.fits, p.weight, nil
+	k.sizes.Store(&known)
 	for i, d := range k.spaces {
 		d.grow(ctx, p.bits[i])
 	}

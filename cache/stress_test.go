@@ -40,6 +40,8 @@ type storm struct {
 	reads   atomic.Int64
 	stale   atomic.Int64
 	peak    atomic.Int64
+	samples atomic.Int64 // that were judged
+	wrong   atomic.Int64 // of them, those that found something
 }
 
 // slowPolicy delays ristretto's callbacks by spinning: its worker is busy, as on
@@ -94,11 +96,12 @@ func (st *storm) run(t *testing.T) {
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		// A starved worker may need longer to come to its first eviction.
+		// A starved worker may need longer to come to its first eviction, or sample.
 		defer stop()
 		begin := time.Now()
 		evictions := st.cache.metrics.evictions
-		for time.Since(begin) < *stressTime || testutil.ToFloat64(evictions) == 0 && time.Since(begin) < *stressTime+time.Minute {
+		missing := func() bool { return testutil.ToFloat64(evictions) == 0 || st.samples.Load() == 0 }
+		for time.Since(begin) < *stressTime || missing() && time.Since(begin) < *stressTime+time.Minute {
 			if !pause(ctx, 10*time.Millisecond) {
 				return
 			}
@@ -118,6 +121,7 @@ func (st *storm) run(t *testing.T) {
 	}
 	wg.Go(func() { st.watch(ctx) })
 	wg.Go(func() { st.follow(ctx, place) })
+	wg.Go(func() { st.sample(ctx) })
 	if st.grow {
 		wg.Go(func() { st.double(ctx) })
 	}
@@ -226,6 +230,34 @@ func (st *storm) follow(ctx context.Context, place int) {
 	}
 }
 
+// sample takes a few samples at a time, and judges each as soon as the feed has
+// passed it.
+func (st *storm) sample(ctx context.Context) {
+	const together = 16
+	for ctx.Err() == nil {
+		var taken []*Sample
+		for range together {
+			if s, err := st.cache.Sample(ctx, true); err == nil { // else nothing is current, or another server answers
+				taken = append(taken, s)
+			}
+		}
+		for _, s := range taken {
+			v, done := s.Judge()
+			for ; !done && ctx.Err() == nil; v, done = s.Judge() {
+				runtime.Gosched()
+			}
+			if v.Judged {
+				st.samples.Add(1)
+			}
+			if !v.Right() {
+				st.wrong.Add(1)
+				_ = s.Renew(ctx) // the database of this test does not fail
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
 // double doubles the number of pages twice while everything goes on.
 func (st *storm) double(ctx context.Context) {
 	d := st.cache.Directory("a", KindBlock)
@@ -254,9 +286,9 @@ func (st *storm) settle(t *testing.T) {
 		t.Errorf("at rest %d bytes under a budget of %d", s.Bytes, s.MaxBytes)
 	}
 	m := st.cache.metrics
-	t.Logf("%d reads, %d stale; %d changes, %d page reads; peak %.2f × budget; at rest %d of %d lists, %d pages; "+
+	t.Logf("%d samples, %d found something; %d reads, %d stale; %d changes, %d page reads; peak %.2f × budget; at rest %d of %d lists, %d pages; "+
 		"%v evictions, %v repaired, %v not kept",
-		st.reads.Load(), st.stale.Load(), len(st.db.log), st.db.loadCount(),
+		st.samples.Load(), st.wrong.Load(), st.reads.Load(), st.stale.Load(), len(st.db.log), st.db.loadCount(),
 		float64(st.peak.Load())/float64(s.MaxBytes), inMemory, st.owners, s.Pages,
 		testutil.ToFloat64(m.evictions), testutil.ToFloat64(m.reconciled), testutil.ToFloat64(m.unpublished))
 }
@@ -280,11 +312,14 @@ func TestStress(t *testing.T) {
 			if n := st.stale.Load(); n != 0 {
 				t.Errorf("%d of %d reads were older than what had been applied", n, st.reads.Load())
 			}
+			if n := st.wrong.Load(); n != 0 && s.drop == 0 {
+				t.Errorf("%d of %d samples found something although nothing was lost", n, st.samples.Load())
+			}
 			const bound = 1.10
 			if over := float64(st.peak.Load()) / float64(st.cache.opts.MaxBytes); over > bound {
 				t.Errorf("%.2f × the budget was reachable", over)
 			}
-			if st.reads.Load() == 0 || testutil.ToFloat64(st.cache.metrics.evictions) == 0 {
+			if st.reads.Load() == 0 || st.samples.Load() == 0 || testutil.ToFloat64(st.cache.metrics.evictions) == 0 {
 				t.Error("nothing happened")
 			}
 		})

@@ -46,6 +46,7 @@ type universe struct {
 	poll  pollActor
 	loads []loadActor
 	sweep loadActor
+	audit auditActor
 
 	applied [2]int64 // newest version applied, by owner, in the present epoch
 	flights []*flight
@@ -77,7 +78,7 @@ func identityOf(server int, noticed bool) Identity {
 func newUniverse(sc *scope) *universe {
 	u := &universe{scope: sc, names: twoOwners(), servers: []*simServer{{}}, loads: make([]loadActor, sc.loads)}
 	u.build()
-	u.c.beginEpoch(identityOf(0, sc.noticed), 1)
+	u.c.beginEpoch(identityOf(0, sc.noticed), 0)
 	// One change is committed and polled before the world begins, so that
 	// lists have a version to lose.
 	u.commit(0)
@@ -100,11 +101,22 @@ func (u *universe) build() {
 	u.s.table.Store(newTable(shardBits))
 }
 
-// clone copies the state. Pages, feeds and rows never change and are shared.
+// clone copies a feed, which goes on in every state by itself.
+func (f *feed) clone() *feed {
+	if f == nil {
+		return nil
+	}
+	n := &feed{epoch: f.epoch, identity: f.identity}
+	n.asOf.Store(f.asOf.Load())
+	n.older.Store(f.older.Load().clone())
+	return n
+}
+
+// clone copies the state. Pages and rows never change and are shared.
 func (u *universe) clone() *universe {
 	n := *u
 	n.build()
-	n.c.feed.Store(u.c.feed.Load())
+	n.c.feed.Store(u.c.feed.Load().clone())
 	t := u.s.table.Load()
 	table := newTable(t.bits)
 	for i := range t.slots {
@@ -132,6 +144,7 @@ func (u *universe) clone() *universe {
 		n.loads[i].pages = slices.Clone(u.loads[i].pages) // replay steps them in place
 	}
 	n.sweep.pages = slices.Clone(u.sweep.pages)
+	n.audit = u.audit.clone(&n)
 	if n.locked { // the slot of the clone, in the middle of an apply
 		h := u.d.hashOf(&u.poll.batch[0])
 		n.poll.pending.at = table.at(h)
@@ -233,6 +246,9 @@ func (u *universe) steps() []step {
 	}
 	if name, ok := u.sweep.enabled(u, true); ok {
 		add("sweep: "+name, func(u *universe) { u.sweep.step(u, true) })
+	}
+	if name, ok := u.audit.enabled(u); ok {
+		add("sample: "+name, func(u *universe) { u.audit.step(u) })
 	}
 	return out
 }

@@ -15,13 +15,21 @@ var ErrUnavailable = errors.New("cache: list is not in memory and could not be l
 // with an older version than was asked for.
 var ErrNotFresh = errors.New("cache: list is older than asked for")
 
-// Need says what a load must bring at least. The zero Need is met by any page
-// that is in memory and not suspect.
+// ErrUnreadable is wrapped by the errors of a [Loader] that was answered and cannot
+// make sense of the answer. Other errors count as signs of a database that does not
+// keep up, and fewer reads are begun for a while.
+var ErrUnreadable = errors.New("cache: the answer cannot be read")
+
+// Need says what a load must bring at least, and for whom. The zero Need is met by
+// any page that is in memory and not suspect.
 type Need struct {
 	// Version is the least version of the owner's list that will do.
 	Version int64
 	// Force reads the database even if the page is in memory.
 	Force bool
+	// Bulk says that the read is for a request about many lists. Such reads leave
+	// room for those that are not.
+	Bulk bool
 }
 
 // Print is the fingerprint of the id of a target. It means something in this

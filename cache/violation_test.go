@@ -70,9 +70,10 @@ func (u *universe) check() {
 // rest lets everything come to an end, in order, and compares memory with the
 // database.
 func (u *universe) rest() {
-	u.scope = &scope{polls: u.poll.done + 2, noticed: u.scope.noticed, failover: u.scope.failover, off: u.scope.off}
+	was := u.scope
+	u.scope = &scope{polls: u.poll.done + 2, noticed: was.noticed, failover: was.failover, lossy: was.lossy, unheeded: was.unheeded, off: was.off}
 	u.hidden = 0
-	if u.primary == 1 && !u.scope.noticed {
+	if u.primary == 1 && !u.scope.noticed && was.audits == 0 {
 		// A loss that nobody noticed is found by the owner's next change
 		// behind the position; those before it are taken for known.
 		for i := range u.names {
@@ -81,17 +82,17 @@ func (u *universe) rest() {
 			}
 		}
 	}
-	if u.lost > 0 {
+	if u.lost > 0 && was.audits == 0 {
 		// The loss of the newest change is invisible to a chain.
 		u.scope.reset, u.resets = true, 0
 	}
-	for name, ok := u.poll.enabled(u); ok; name, ok = u.poll.enabled(u) {
-		_ = name
-		u.poll.step(u)
-	}
+	u.polled()
 	u.sweep = loadActor{}
 	for _, ok := u.sweep.enabled(u, true); ok; _, ok = u.sweep.enabled(u, true) {
 		u.sweep.step(u, true)
+	}
+	if was.audits > 0 {
+		u.sampled()
 	}
 	t := u.s.table.Load()
 	for i := range t.slots {
@@ -110,6 +111,13 @@ func (u *universe) rest() {
 				panic(violation("wrong at rest"))
 			}
 		}
+	}
+}
+
+// polled lets the polls that are left come to their end.
+func (u *universe) polled() {
+	for _, ok := u.poll.enabled(u); ok; _, ok = u.poll.enabled(u) {
+		u.poll.step(u)
 	}
 }
 
@@ -135,7 +143,7 @@ func (u *universe) key() string {
 	}
 	p.pending.from.describe(&b)
 	p.pending.to.describe(&b)
-	for _, l := range append(slices.Clone(u.loads), u.sweep) {
+	for _, l := range append(slices.Clone(u.loads), u.sweep, u.audit.renewal) {
 		fmt.Fprint(&b, "@", l.pc, l.tries, l.flight, l.floor, l.epoch, l.started)
 		if l.feed != nil && l.pc >= 2 && l.pc < 9 {
 			fmt.Fprint(&b, l.feed.epoch)
@@ -144,6 +152,8 @@ func (u *universe) key() string {
 			p.describe(&b)
 		}
 	}
+	u.audit.describe(&b)
+	fmt.Fprint(&b, p.asOf, u.c.feed.Load().asOf.Load())
 	for _, f := range u.flights {
 		fmt.Fprint(&b, "~", isDone(f), f.err != nil, slices.Contains(u.s.flights, f))
 		if isDone(f) {

@@ -260,14 +260,22 @@ func (d *Directory) firstHash(s *shard, t *table, i int) uint64 {
 }
 
 // reread reads a range of pages whether or not they are in memory, after
-// waiting for the loads that touch it.
+// waiting for the loads that touch it. It takes its slot before it registers:
+// whoever asks for a page of the range would wait for the slot as well.
 func (d *Directory) reread(ctx context.Context, s *shard, reach Range) error {
+	g := d.cache.gate
 	for {
+		if err := g.enterAhead(ctx); err != nil {
+			return err
+		}
 		f, busy := d.beginRange(s, reach)
 		if f != nil {
-			f.run(d.cache)
-			return f.err
+			defer g.leaveAhead()
+			limited, cancel := context.WithTimeout(context.Background(), f.limit)
+			defer cancel()
+			return f.carry(limited, d.cache)
 		}
+		g.leaveAhead()
 		select {
 		case <-busy:
 		case <-ctx.Done():

@@ -11,17 +11,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// gate holds page reads back until it is told to let one pass, and counts.
-type gate struct {
+// sluice holds page reads back until it is told to let one pass, and counts.
+type sluice struct {
 	pass    chan struct{} // a value lets one read pass, closing it lets all
 	entered atomic.Int64
 	inside  atomic.Int64
 	most    atomic.Int64
 }
 
-func newGate() *gate { return &gate{pass: make(chan struct{})} }
+func newSluice() *sluice { return &sluice{pass: make(chan struct{})} }
 
-func (g *gate) wait() {
+func (g *sluice) wait() {
 	g.entered.Add(1)
 	n := g.inside.Add(1)
 	for most := g.most.Load(); n > most && !g.most.CompareAndSwap(most, n); {
@@ -35,7 +35,7 @@ func TestLoadingAheadTakesTwoReadsAtMost(t *testing.T) {
 	db := newSimDB()
 	fill(db, 5000)
 	c := newTestCache(t, db)
-	g := newGate()
+	g := newSluice()
 	db.hold = func(context.Context, string, Kind, Range) error { g.wait(); return nil }
 	follow(c, db)
 	runCache(t, c)
@@ -68,7 +68,7 @@ func TestLoadingAheadYieldsToWhoeverWaits(t *testing.T) {
 	fill(db, 5000)
 	c := newTestCache(t, db)
 	asked, answer := make(chan struct{}), make(chan struct{})
-	g := newGate()
+	g := newSluice()
 	var first atomic.Bool
 	db.hold = func(context.Context, string, Kind, Range) error {
 		if first.CompareAndSwap(false, true) { // the read that somebody waits for

@@ -13,7 +13,7 @@ func (f *Filter) Batch(checks []Check, decisions []Decision) {
 	}
 	begun := time.Now()
 	decisions = decisions[:len(checks)]
-	e := evaluation{postpone: true}
+	e := evaluation{postpone: true, bulk: true}
 	var late []int
 	var ahead batchAhead
 	for i := range checks {

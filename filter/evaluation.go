@@ -34,6 +34,10 @@ type evaluation struct {
 	// with missed set and mean nothing.
 	postpone bool
 
+	// bulk: the check is one of a request about many. What it waits for leaves
+	// room for checks that are not.
+	bulk bool
+
 	// When this check began to wait for the database, if it has: no pointer
 	// may go from here to a context, or every check would be allocated.
 	waiting bool

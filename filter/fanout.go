@@ -30,7 +30,7 @@ func (f *Filter) Fanout(check Check, recipients []string, decisions []Decision) 
 
 // spread decides for all recipients, in the room of the check or in the lobby.
 func (f *Filter) spread(check Check, lobby bool, recipients []string, decisions []Decision) {
-	e := evaluation{postpone: true, lobby: lobby}
+	e := evaluation{postpone: true, bulk: true, lobby: lobby}
 	if why := e.begin(f, &check, f.cache.Now()); why != CauseNone {
 		fill(decisions, undecided(why))
 		return

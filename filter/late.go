@@ -10,9 +10,10 @@ import (
 )
 
 // maxWaiting bounds how many checks of one request wait for the database at the
-// same time. It is above the connections that page reads have, so that these are
-// never idle, and far below [cache.Options.MaxLoads], which all requests share.
-const maxWaiting = 16
+// same time. It is twice the connections that page reads have, so that these are
+// never idle, and far below the part of [cache.LoadLimits] that all such requests
+// share.
+const maxWaiting = 8
 
 // request is what the checks of one request have in common beside their
 // arguments.
@@ -33,7 +34,7 @@ func (e *evaluation) request() request {
 // resume readies an evaluation for a check that was postponed, and has been
 // found to be one that can be evaluated.
 func (e *evaluation) resume(f *Filter, check *Check, r request) {
-	e.server, e.lobby, e.waiting, e.since = r.server, r.lobby, true, r.since
+	e.server, e.lobby, e.waiting, e.since, e.bulk = r.server, r.lobby, true, r.since, true
 	e.begin(f, check, f.cache.Now())
 }
 

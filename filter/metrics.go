@@ -37,6 +37,7 @@ type Metrics struct {
 	failModes    [len(failModes)][Causes]prometheus.Counter
 	unknown      [Causes]prometheus.Counter
 	durations    [len(apiNames)]prometheus.Observer
+	waits        [waits]prometheus.Counter
 	limitRefused prometheus.Counter
 	mismatches   [outcomes]prometheus.Counter // the slot of a plain delivery stays empty
 
@@ -57,6 +58,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.countDecisions(reg)
 	m.countUnknown(factory)
 	m.countShadow(reg)
+	m.countWaits(factory)
 	durations := factory.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "sidegate_decision_duration_seconds",
 		Help: "Time that a decision took, without HTTP, by door; for fanout and batch that of all decisions of a " +
@@ -109,6 +111,41 @@ func (m *Metrics) countUnknown(factory promauto.Factory) {
 		for policy := OnUnknownDeliver; policy <= OnUnknownWithhold; policy++ {
 			m.failModes[policy][cause] = failed.WithLabelValues(failModes[policy], cause.String())
 		}
+	}
+}
+
+// wait is why a decision waited for a list.
+type wait uint8
+
+const (
+	waitMissing  wait = iota // its page was not in memory
+	waitOutdated             // it was from before the hard bound and the last restart of following
+	waitAtLeast              // the check asked for a write to be seen
+	waits
+)
+
+var waitNames = [waits]string{"missing", "outdated", "at_least"}
+
+func (m *Metrics) countWaits(factory promauto.Factory) {
+	waited := factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "sidegate_list_waits_total",
+		Help: "Lists that decisions waited for Postgres for, or were refused to, by why: missing from memory, outdated since " +
+			"the feed started over, or asked for with at_least. There is no other why: a list in memory is never waited for.",
+	}, []string{"why"})
+	for why, name := range waitNames {
+		m.waits[why] = waited.WithLabelValues(name)
+	}
+}
+
+// waited counts a list that is about to be waited for.
+func (m *Metrics) waited(inMemory, named bool) {
+	switch {
+	case named:
+		m.waits[waitAtLeast].Inc()
+	case inMemory:
+		m.waits[waitOutdated].Inc()
+	default:
+		m.waits[waitMissing].Inc()
 	}
 }
 

@@ -154,6 +154,8 @@ func (e *evaluation) load(r *reading, list listName, named bool, need cache.Need
 	defer cancel()
 	err := ctx.Err()
 	if err == nil {
+		e.filter.metrics.waited(r.state == inMemory, named)
+		need.Bulk = e.bulk
 		r.view, err = e.app.lists[list.kind].Load(ctx, list.owner, need)
 	}
 	// The clock moves on: the lists read before the wait have grown older.

@@ -2,7 +2,6 @@ package filter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -45,7 +44,7 @@ func newWorldFor(t testing.TB, patience time.Duration, apps ...string) *world {
 	t.Helper()
 	w := &world{t: t, identity: primary, lists: make(map[ListID]cache.List)}
 	c, err := cache.New(cache.Options{
-		MaxBytes: 1 << 30, Apps: apps, Loader: cache.Whole(w.Load), LoadTimeout: patience, Metrics: cache.NewMetrics(prometheus.NewRegistry()),
+		MaxBytes: 1 << 30, Apps: apps, Loader: cache.Whole(w.Load), LoadTimeout: patience, MaxLoads: 64, Metrics: cache.NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -84,8 +83,9 @@ func (w *world) Load(ctx context.Context, app string, kind cache.Kind, r cache.R
 	return loaded, nil
 }
 
-// errDark is what the world answers where it cannot be read.
-var errDark = errors.New("dark")
+// errDark is what the world answers where it cannot be read. It is the page and not
+// the database that is to blame: others are read as before.
+var errDark = fmt.Errorf("dark: %w", cache.ErrUnreadable)
 
 // dark makes every read fail from now on.
 func (w *world) dark() {

@@ -87,6 +87,7 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 		Handler: http.HandlerFunc(o.serve), ErrorLog: errorLog, MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is no path of ours
+		ConnState:                    newConnections(maxConnections).track,
 	}
 	o.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
 		// A collector that fails must not hide what the others say.

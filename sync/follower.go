@@ -24,6 +24,8 @@ type Options struct {
 	// SoftBound and HardBound are the ages at which the state is called
 	// lagging and stale. Defaults 2 s and 5 min. SoftBound ≤ HardBound.
 	SoftBound, HardBound time.Duration
+	// Warm is memory that an earlier process has left; nil = none.
+	Warm Warm
 	// MinSchema and MaxSchema are the schema versions that are understood. A newer
 	// one is, too, if it says that it serves MaxSchema.
 	MinSchema, MaxSchema int
@@ -89,9 +91,13 @@ type Follower struct {
 	timeouts int            // polls that ran out of time since the last that was complete
 	probing  bool           // the poll under way only asks whether the server answers
 	answers  bool           // it did, and the difference has not been read since
+	resuming bool           // position and identity are those of an earlier process
+	through  uint64         // transaction ids that the memory of that process may know of end here
+	trusting bool           // the identity is not looked at; only a test does that
 	refused  atomic.Pointer[refusal]
 	last     atomic.Pointer[Position] // position, for Status
 	reached  atomic.Pointer[reached]
+	doubted  atomic.Bool // somebody has found memory to be wrong
 }
 
 // reached is a position that has been applied, and the server that issued it.
@@ -142,12 +148,20 @@ func (f *Follower) Wake() {
 	}
 }
 
+// Distrust has following start over at the next poll: everything in memory is
+// suspect and read again, as if the server had changed. Safe for concurrent use.
+func (f *Follower) Distrust() {
+	f.doubted.Store(true)
+	f.Wake()
+}
+
 // Run follows the feed until ctx ends; then it returns nil. No error of the
 // database ends it: it backs off, keeps answering from the last good state, and
 // shows the age of that. Call it once.
 func (f *Follower) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	f.stage(ctx)
 	backoff := f.pace.Load().PollInterval
 	for {
 		select {
@@ -193,14 +207,21 @@ func (f *Follower) poll(ctx context.Context) error {
 		return err
 	}
 	f.measureClock(batch.Clock, wall)
-	if cause := f.discontinuity(&batch); cause != "" {
+	cause := f.discontinuity(&batch)
+	if f.doubted.Swap(false) && cause == "" {
+		cause = causeAudit
+	}
+	if cause != "" {
 		f.startOver(&batch, began, cause)
+	} else if f.resuming {
+		f.opts.Warm.Accept()
+		c.Resume(began, batch.Changes)
 	} else {
 		c.Apply(c.Epoch(), batch.Identity, batch.Changes)
 		c.Fresh(began)
 		f.opts.Metrics.observeDelays(batch.Changes, batch.Clock)
 	}
-	f.timeouts, f.probing, f.answers = 0, false, false
+	f.timeouts, f.probing, f.answers, f.resuming, f.through = 0, false, false, false, 0
 	f.position = batch.Position
 	f.last.Store(&batch.Position)
 	f.reached.Store(&reached{batch.Identity, batch.Position})
@@ -255,9 +276,9 @@ func (f *Follower) discontinuity(b *Batch) string {
 		return causeStart
 	case f.probing:
 		return causeOverflow
-	case b.Identity != f.identity:
+	case b.Identity != f.identity && !f.trusting:
 		return causeIdentity
-	case b.Position.Xmax < f.position.Xmax:
+	case b.Position.Xmax < max(f.position.Xmax, f.through):
 		return causeRewound // a lost tail: transaction ids are used again
 	case f.position.Xmin < b.MinXid:
 		return causeTrimmed // the log no longer reaches back to us
@@ -270,6 +291,10 @@ func (f *Follower) discontinuity(b *Batch) string {
 // startOver begins an epoch at the batch's position. What is in memory becomes
 // suspect: it is answered from by its own age and read again.
 func (f *Follower) startOver(b *Batch, began cache.Instant, cause string) {
+	if f.resuming { // what is staged was never answered from: this is a cold start
+		f.opts.Warm.Refuse(cause)
+		cause = causeStart
+	}
 	f.opts.Cache.Reset(b.Identity, began)
 	f.identity = b.Identity
 	f.opts.Metrics.epochs[cause].Inc()

@@ -26,6 +26,7 @@ type fakeSource struct {
 	polls    []Position // what was asked for
 	identity cache.Identity
 	loads    int
+	other    bool // bob has blocked carol instead, at the same version
 }
 
 func (s *fakeSource) Poll(ctx context.Context, from Position) (Batch, error) {
@@ -59,6 +60,9 @@ func (s *fakeSource) Load(_ context.Context, _ string, kind cache.Kind, r cache.
 	out := cache.Loaded{Identity: s.identity}
 	if h := cache.HashOwner("bob", s.identity.Salt); kind == cache.KindBlock && r.Lo <= h && h <= r.Hi {
 		e := []cache.Entry{{Target: "alice"}}
+		if s.other {
+			e = []cache.Entry{{Target: "carol"}}
+		}
 		out.Lists = []cache.List{{Owner: "bob", Version: 1, Size: 1, Digest: cache.ListDigest(false, e), Entries: e}}
 		out.Count = 1
 	}

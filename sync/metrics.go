@@ -19,6 +19,7 @@ const (
 	causeRewound  = "rewound"
 	causeTrimmed  = "trimmed"
 	causeOverflow = "overflow"
+	causeAudit    = "audit"
 
 	causeConnection = "connection"
 	causeTimeout    = "timeout"
@@ -76,7 +77,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 		epochs: byCause("sync_epochs_total",
 			"Times that following started over and every list was read again. Rising: the server changes or the log is trimmed too early.",
-			causeStart, causeIdentity, causeRewound, causeTrimmed, causeOverflow),
+			causeStart, causeIdentity, causeRewound, causeTrimmed, causeOverflow, causeAudit),
 		errors: byCause("sync_errors_total",
 			"Polls that failed, by cause. Answers come from memory and age until one succeeds.", causeConnection, causeTimeout, causeRefused),
 		state: &stateCollector{},

@@ -50,6 +50,8 @@ var Targets = []Target{
 	{ID: "preload-rate", Study: "preload", Unit: times, AtLeast: study.AtLeast(0.6), What: "preload of 10M entries into a serving cache: rate beside a bare COPY in the same run"},
 	{ID: "preload-rss", Study: "preload", Unit: times, AtMost: study.AtMost(1.3), What: "preload: peak resident memory beside the final"},
 	{ID: "preload-serving", Study: "preload", Unit: times, AtMost: study.AtMost(1), What: "preload: serving starts before the end (share of the preload at the first answer)"},
+	{ID: "warm-ready", Study: "warm", Unit: times, AtMost: study.AtMost(0.5), What: "warm start of 1M lists × 10, 1,000 of them changed meanwhile: time until everything is in memory beside a cold start"},
+	{ID: "warm-rows", Study: "warm", Unit: times, AtMost: study.AtMost(0.01), What: "the same: rows read from Postgres beside a cold start"},
 	{ID: "metrics-cost", Study: "inprocess", Unit: "ns", AtMost: study.AtMost(25), What: "metrics on the hot path: CPU a check, nothing shared between cores written"},
 	{ID: "propagation-p50", Study: "propagation", Unit: "ms", AtMost: study.AtMost(15), What: "a change applied in another sidecar, polling at 20 ms: p50 after the commit is acknowledged"},
 	{ID: "propagation-p99", Study: "propagation", Unit: "ms", AtMost: study.AtMost(45), What: "the same: p99"},

@@ -25,7 +25,7 @@ type Options struct {
 // Program is a sidegate that serves.
 type Program struct {
 	*load.Process
-	Check, API string // host:port
+	Check, API, Ops string // host:port
 }
 
 // Start starts a program with its listeners on free ports of loopback, without
@@ -47,7 +47,7 @@ func Start(ctx context.Context, o Options) (p *Program, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &Program{Check: ports[0], API: ports[1]}
+	p = &Program{Check: ports[0], API: ports[1], Ops: ports[2]}
 	p.Process, err = load.StartProcess(exec.Command(path, "serve", "--insecure", "--config", file.Name(),
 		"--postgres-url", o.DSN, "--check-listen", p.Check, "--api-listen", p.API, "--ops-listen", ports[2]))
 	if err != nil {

@@ -30,10 +30,12 @@ type grammar struct {
 	Export  exportCmd  `cmd:"" help:"Write all lists of an app to a file."`
 
 	Replay replayCmd `cmd:"" help:"Ask recorded questions again and tell where the answers differ."`
+	Probe  probeCmd  `cmd:"" help:"Write to lists of its own and measure when each sidecar answers it."`
 
 	Status      statusCmd      `cmd:"" help:"Show the state of a running sidegate: feed, memory, listeners."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a probe of a running sidegate; for containers without curl."`
 	Migrate     migrateCmd     `cmd:"" help:"Make, remove or compare the schema in the database."`
+	DB          dbCmd          `cmd:"" name:"db" help:"Keep the database in order: audit and repair, erase a user, trim, start over."`
 	Config      configCmd      `cmd:"" help:"Print or check the configuration."`
 	Token       tokenCmd       `cmd:"" help:"Make a token, and the hash of it that the configuration needs."`
 	VersionCmd  versionCmd     `cmd:"" name:"version" help:"Print the version."`
@@ -53,7 +55,7 @@ type devCmd struct {
 
 const description = `A sidecar that decides whether a chat message may be delivered.
 
-Exit codes: 0 done, or allowed · 1 withheld (check --exit-code), or different (replay --exit-code) · 2 wrong usage, configuration or credential · 3 no server reached, or not ready · 4 the store or a migration failed.`
+Exit codes: 0 done, or allowed · 1 withheld (check --exit-code), or different (replay --exit-code), or answered wrongly (probe), or damage that is not repaired (db audit) · 2 wrong usage, configuration or credential · 3 no server reached, or not ready · 4 the store or a migration failed.`
 
 // program is what a command sees of the world. Nothing in this package reads the
 // environment, the clock or the streams of the process elsewhere, so a test runs

@@ -183,7 +183,9 @@ func TestConfigValidate(t *testing.T) {
 		{"strict", []string{db, "SIDEGATE_OPS_TOKENS=t"}, []string{"--strict"}, outcome{exitUsage, "has no scope staff", "--strict was given"}},
 		{"strict and the superuser", []string{"SIDEGATE_POSTGRES_URL=postgres://postgres@h/d"}, []string{"--strict"}, outcome{exitUsage, "the role postgres is the superuser", "--strict was given"}},
 		{"strict and insecure", []string{db}, []string{"--strict", "--insecure"}, outcome{exitUsage, "--insecure: listeners are open", "--strict was given"}},
-		{"strict and good", []string{db}, []string{"--strict"}, outcome{exitOK, "The configuration is valid.\n", ""}},
+		{"an unproven database", []string{db}, nil, outcome{exitOK, "warning: SIDEGATE_POSTGRES_URL: reached over a network, h need not prove to be the database", ""}},
+		{"strict and an unproven database", []string{db}, []string{"--strict"}, outcome{exitUsage, "add sslmode=verify-full", "--strict was given"}},
+		{"strict and good", []string{db + "?sslmode=verify-full"}, []string{"--strict"}, outcome{exitOK, "The configuration is valid.\n", ""}},
 		{"no such secret", []string{"SIDEGATE_POSTGRES_URL_FILE=/does/not/exist"}, nil, outcome{exitUsage, "", "SIDEGATE_POSTGRES_URL_FILE: open /does/not/exist: no such file"}},
 		{"two mistakes, two lines", []string{"SIDEGATE_A=1", "SIDEGATE_B=1"}, nil, outcome{exitUsage, "", "\nsidegate: unknown variable SIDEGATE_B"}},
 	} {

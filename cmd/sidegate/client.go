@@ -21,8 +21,8 @@ import (
 const maxAnswer = 16 << 20
 
 // client speaks to one listener of a running sidegate, over TCP or a Unix socket.
-// It makes a connection for each request: a command makes few, and what is not
-// kept open needs no closing.
+// It makes a connection for each request unless it is told otherwise: a command makes
+// few, and what is not kept open needs no closing.
 type client struct {
 	shown string // the address for people
 	base  string // what a path is appended to
@@ -35,6 +35,10 @@ type dialing struct {
 	token   string
 	timeout time.Duration
 	tls     tlsfiles.Client
+	// keep keeps connections open between requests; whoever sets it closes them.
+	keep bool
+	// serverName is what the certificate has to be for, if that is not the host.
+	serverName string
 }
 
 // newClient makes a client of an address: http(s)://host:port, or
@@ -46,13 +50,16 @@ func newClient(address string, how dialing) (*client, error) {
 	}
 	// No proxy: the server stands beside us, and a token must not go anywhere
 	// else because of a variable that was meant for a browser.
-	transport := &http.Transport{DisableKeepAlives: true}
+	transport := &http.Transport{DisableKeepAlives: !how.keep}
 	c := &client{shown: address, base: strings.TrimSuffix(address, "/"), token: how.token}
 	switch {
 	case u.Scheme == "http" && u.Host != "":
 	case u.Scheme == "https" && u.Host != "":
 		if transport.TLSClientConfig, err = how.tls.Config(); err != nil {
 			return nil, usageError{err}
+		}
+		if how.serverName != "" {
+			transport.TLSClientConfig.ServerName = how.serverName
 		}
 	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
 		c.base = "http://sidegate"

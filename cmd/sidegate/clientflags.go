@@ -42,7 +42,11 @@ type opsFlags struct {
 
 // client makes a client of the check listener.
 func (f *checkFlags) client(p *program) (*client, error) {
-	return f.connect(p, door{"check", f.CheckURL, envCheckURL, func(c *config.Config) ([]config.Address, *config.TLS) { return c.Check.Listen, c.Check.TLS }})
+	return f.connect(p, checkDoor(f.CheckURL))
+}
+
+func checkDoor(flag string) door {
+	return door{"check", flag, envCheckURL, func(c *config.Config) ([]config.Address, *config.TLS) { return c.Check.Listen, c.Check.TLS }}
 }
 
 // client makes a client of the api listener.
@@ -64,26 +68,35 @@ type door struct {
 	listen func(*config.Config) ([]config.Address, *config.TLS)
 }
 
-// connect makes a client; nothing is sent. The configuration is read only if
-// no URL is given, so that a client needs no file at all.
+// connect makes a client; nothing is sent.
 func (f *clientFlags) connect(p *program, d door) (*client, error) {
-	how := dialing{token: p.flagOr(f.Token, envToken), timeout: f.Timeout, tls: tlsfiles.Client{
-		CA: p.flagOr(f.CAFile, envCAFile), Cert: p.flagOr(f.CertFile, envCertFile), Key: p.flagOr(f.KeyFile, envKeyFile),
-	}}
-	address := p.flagOr(d.flag, d.env)
-	if address == "" {
-		c, err := loadConfig(f.source(p, nil))
-		if err != nil {
-			return nil, err
-		}
-		if address, err = dialable(d, c); err != nil {
-			return nil, err
-		}
-		if _, secret := d.listen(c); secret != nil {
-			how.tls.Own = secret.CertFile
-		}
+	address, how, err := f.find(p, d)
+	if err != nil {
+		return nil, err
 	}
 	return newClient(address, how)
+}
+
+// find finds out whom to call and how. The configuration is read only if no URL is
+// given, so that a client needs no file at all.
+func (f *clientFlags) find(p *program, d door) (address string, how dialing, err error) {
+	how = dialing{token: p.flagOr(f.Token, envToken), timeout: f.Timeout, tls: tlsfiles.Client{
+		CA: p.flagOr(f.CAFile, envCAFile), Cert: p.flagOr(f.CertFile, envCertFile), Key: p.flagOr(f.KeyFile, envKeyFile),
+	}}
+	if address = p.flagOr(d.flag, d.env); address != "" {
+		return address, how, nil
+	}
+	c, err := loadConfig(f.source(p, nil))
+	if err != nil {
+		return "", how, err
+	}
+	if address, err = dialable(d, c); err != nil {
+		return "", how, err
+	}
+	if _, secret := d.listen(c); secret != nil {
+		how.tls.Own = secret.CertFile
+	}
+	return address, how, nil
 }
 
 // flagOr returns a flag, or the variable of a flag that was not given.

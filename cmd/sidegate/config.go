@@ -105,7 +105,8 @@ type configValidateCmd struct {
 func (*configValidateCmd) Help() string {
 	return "Reads every file that a value names, as serve does; connects to nothing. Exit code 2 means that serve " +
 		"would refuse it, or with --strict that there is a warning: a secret in a file that every account may read, " +
-		"insecure, a database role that is the superuser by its name, tokens that open nothing, signed tokens of any audience."
+		"insecure, a database role that is the superuser by its name, a database that need not prove who it is, " +
+		"tokens that open nothing, signed tokens of any audience."
 }
 
 // Run checks the configuration as serve does, files of secrets included. It does
@@ -121,6 +122,10 @@ func (c *configValidateCmd) Run(p *program) error {
 	warnings := cfg.Warnings
 	if w := cfg.SuperuserByName(); w != "" {
 		warnings = append(warnings, w)
+	}
+	if hosts := postgres.Unproven(cfg.Postgres.URL); len(hosts) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s: reached over a network, %s need not prove to be the database; add sslmode=verify-full",
+			cfg.Place("postgres", "url"), strings.Join(hosts, ", ")))
 	}
 	for _, w := range warnings {
 		p.say("warning: %s", w)

@@ -3,6 +3,12 @@ package main
 // logMessages are all messages at warn and above, sorted by message.
 var logMessages = []logMessage{
 	{
+		"a probe was answered wrongly", "warn",
+		[]string{"kind", "sidecar", "what"},
+		"The prober asked a sidecar about a list that nobody else writes, and the answer contradicts a write that was acknowledged: `too_old`, it is older than it says; `at_least`, it lacks the write whose revision was asked with; `fell_back`, the sidecar had shown the write before.",
+		"See the [runbook](../runbooks/probe-violation.md). First make sure that the address is that of one process and not of a balancer.",
+	},
+	{
 		"accepting pauses", "warn",
 		[]string{"error", "listener", "pause"},
 		"The process or the machine is out of something that a connection needs, nearly always file descriptors (`too many open files`). Clients wait; no connection that is open is touched. The pause doubles up to a second.",
@@ -57,10 +63,22 @@ var logMessages = []logMessage{
 		"Restart the process when it suits: see [reload](../how-to/reload.md).",
 	},
 	{
+		"lists in memory are not what the database holds", "error",
+		[]string{"app", "kind", "lists", "not_told", "owner_hash_from", "owner_hash_to", "version_in_database", "version_in_memory"},
+		"The sampled audit has read a page of memory again and found lists that differ although no change was on its way; `lists` counts them by how they differ. Answers from them were wrong. The page was read again, unless the database contradicts itself (`rows`). At most one such message in ten seconds; `not_told` counts those between.",
+		"See the [runbook](../runbooks/audit-mismatch.md); `owner_hash_from` and `owner_hash_to` say which lists.",
+	},
+	{
 		"postgres.url connects as a superuser; a role that is a member of sidegate_read and sidegate_write is enough", "warn",
 		nil,
 		"Whoever gets hold of the connection could do anything to the server.",
 		"Make a role of its own: see [database roles](../how-to/roles.md).",
+	},
+	{
+		"postgres.url leads over a network to a server that need not prove to be the database; add sslmode=verify-full", "warn",
+		[]string{"hosts"},
+		"Whoever stands between this process and Postgres can read what passes, and answer in its place: then they decide who blocks whom. `prefer`, the default of `sslmode`, gives up TLS where the other side says so; `require` takes any certificate.",
+		"Write `sslmode=verify-full` into the URL, and `sslrootcert=FILE` if the authority is your own. Where no certificate names the host, `sslmode=require&channel_binding=require` lets Postgres prove that it knows the password. If the network is yours and encrypted, nothing.",
 	},
 	{
 		"request failed", "error warn",
@@ -153,10 +171,40 @@ var logMessages = []logMessage{
 		"Ask again; if it stays, look at Postgres.",
 	},
 	{
+		"the prober has left entries behind", "warn",
+		[]string{"error"},
+		"At the end of the process the lists could not be written. The entries stand on lists of ids that begin with `sidegate-probe-` and end by themselves within an hour.",
+		"Nothing, unless writes fail elsewhere too.",
+	},
+	{
 		"the service manager was not told", "warn",
 		[]string{"error"},
 		"systemd asked to be told how it goes (`NOTIFY_SOCKET`), and its socket did not take it.",
 		"Check `Type=notify` of the unit and that the sandbox leaves the socket reachable.",
+	},
+	{
+		"too many lists in memory are wrong, and the other processes could not be told", "error",
+		[]string{"error"},
+		"Three pages within a thousand samples differed. The database could not be given a new incarnation, so only this process reads everything again.",
+		"Run `sidegate db bump-incarnation` when the database answers, so that the others do, too.",
+	},
+	{
+		"too many lists in memory are wrong; every process reads all lists again", "error",
+		[]string{},
+		"Three pages within a thousand samples differed. The database has a new incarnation, and whoever follows it starts over; at most once in an hour.",
+		"See the [runbook](../runbooks/audit-mismatch.md).",
+	},
+	{
+		"too many lists in memory are wrong; this process reads all lists again", "error",
+		[]string{},
+		"Three pages within a thousand samples differed. This process may not write, or the others were told within the last hour.",
+		"See the [runbook](../runbooks/audit-mismatch.md). If other processes may be wrong as well: `sidegate db bump-incarnation`.",
+	},
+	{
+		"the targets of the probe were not found; those known before are read on", "warn",
+		[]string{"error"},
+		"A name of `probe.targets`, or of `--target dns:…`, could not be looked up, or stands for more than 64 addresses. It is looked up again every ten seconds.",
+		"Look the name up from where the prober runs.",
 	},
 	{
 		"upkeep of the database fails", "warn",
@@ -182,6 +230,7 @@ var logKeys = []logKey{
 	{"entries", "how many entries are in memory"},
 	{"error", "the error, with what was being done"},
 	{"faults", "what is wrong with a configuration, one sentence each"},
+	{"hosts", "the hosts of `postgres.url` that it is about"},
 	{"keys", "how many keys a set has, or which keys of the configuration"},
 	{"limit_bytes", "the memory limit"},
 	{"limit_from", "where the memory limit was found"},

@@ -27,7 +27,7 @@ No label ever holds the id of a user or of a room: the values of every label are
 // everyPart configures a program that has all the parts that are off unless they
 // are asked for, so that it registers every metric there is.
 func everyPart(database string) map[string]string {
-	return map[string]string{"postgres.url": database, "api.jwt.secret": strings.Repeat("x", 64)}
+	return map[string]string{"postgres.url": database, "api.jwt.secret": strings.Repeat("x", 64), "probe.interval": "1s"}
 }
 
 // announceTLS registers the metrics of certificates in a program that has none:

@@ -9,7 +9,7 @@ import (
 // The exit codes, a contract with scripts.
 const (
 	exitOK          = 0
-	exitWithheld    = 1 // check and replay with --exit-code alone
+	exitWithheld    = 1 // check and replay with --exit-code, probe, and db audit
 	exitUsage       = 2 // command line, configuration, a request or credential that is refused
 	exitUnreachable = 3 // no server answered, or it is not ready
 	exitStore       = 4 // the server's store, or a migration
@@ -30,9 +30,13 @@ type storeError struct{ error }
 
 func (e storeError) Unwrap() error { return e.error }
 
-// errWithheld ends a check whose message is withheld, and a replay that found
-// differences. The answer was printed; there is nothing to add.
+// errWithheld ends a check whose message is withheld, a replay that found
+// differences, and a probe that found wrong answers. What was found was printed;
+// there is nothing to add.
 var errWithheld = errors.New("withheld")
+
+// errDamaged ends an audit that leaves damage behind. It was printed, and what helps.
+var errDamaged = errors.New("damaged")
 
 // exitCode returns the code that an error ends the process with.
 func exitCode(err error) int {
@@ -45,7 +49,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errWithheld):
+	case errors.Is(err, errWithheld), errors.Is(err, errDamaged):
 		return exitWithheld
 	case errors.As(err, &usage):
 		return exitUsage

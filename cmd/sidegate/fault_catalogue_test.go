@@ -12,10 +12,26 @@ type faultRow struct {
 var faultCatalogue = []faultRow{
 	{test: "TestFaultBackendKilled", fault: "a backend is killed (`kill -9`)",
 		must: "ask again; Postgres ends all sessions and recovers under the same postmaster"},
+	{test: "TestFaultAsyncCommit", fault: "a session writes with `synchronous_commit = off`, and a backend is killed (`kill -9`)",
+		must: "lose nothing that anybody has seen"},
 	{test: "TestFaultPostmasterKilled", fault: "the postmaster is killed (`kill -9`) and started again",
 		must: "answer from memory and say how old that is; read everything again"},
 	{test: "TestFaultRestartLoop", fault: "Postgres is restarted in good order, over and over",
 		must: "the same, with fewer errors; refuse writes with `store_unavailable`"},
+	{test: "TestFaultFailover", fault: "failover to a standby that has everything",
+		must: "notice the new timeline and read everything again"},
+	{test: "TestFaultFailoverLosesTail", fault: "failover to a standby that lacks the last writes, and new ones reach the same versions",
+		must: "the same: versions alone tell nothing"},
+	{test: "TestFaultSplitBrain", fault: "a standby is promoted and the old primary still takes writes (split brain)",
+		must: "believe no page of another server than the feed's; write to no server whose timeline is older than one it has seen"},
+	{test: "TestFaultStandby", fault: "the name of the database leads to a standby",
+		must: "refuse to follow it, at the start and while running"},
+	{test: "TestFaultRestoredBackup", fault: "a base backup takes the place of the server (point-in-time recovery, or just started)",
+		must: "notice the timeline or the start; refuse an older timeline than it has seen until going back is said to be meant"},
+	{test: "TestFaultDumpRestored", fault: "a dump is restored into a new cluster (`pg_restore`)",
+		must: "notice the system identifier; numbers of transactions begin anew"},
+	{test: "TestFaultTruncate", fault: "`TRUNCATE`",
+		must: "notice the new incarnation"},
 	{test: "TestFaultServerFrozen", fault: "Postgres stands still and keeps its connections (SIGSTOP)",
 		must: "answer from memory; call a write whose outcome is not known by that name"},
 	{test: "TestFaultNetworkSwallows", fault: "the network swallows everything, for one sidecar or for all",
@@ -24,6 +40,8 @@ var faultCatalogue = []faultRow{
 		must: "miss each once and take new ones"},
 	{test: "TestFaultSidecarFrozen", fault: "a sidecar stands still (SIGSTOP) while others write",
 		must: "know after the thaw how old memory is"},
+	{test: "TestFaultFeedTrimmed", fault: "the change feed is trimmed past a sidecar that stands still (SIGSTOP)",
+		must: "notice it in the very poll that would lack changes; read everything again"},
 	{test: "TestFaultSlowDatabase", fault: "Postgres takes seconds for each statement",
 		must: "answer from memory and say how old that is; call what is not in memory unknown, and let nobody wait for it"},
 	{test: "TestFaultLoadsSaturated", fault: "every connection for reading lists hangs, and more reads want one",
@@ -66,5 +84,6 @@ var faultCatalogue = []faultRow{
 
 // faultInstruments are the tests of what the tests of faults stand on.
 var faultInstruments = map[string]bool{
+	"TestFaultLostTailUnnoticed": true, "TestFaultAsyncCommitUnguarded": true,
 	"TestFaultPage": true, "TestFaultNetwork": true, "TestFaultWaitsAreCounted": true, "TestFaultCheckerFindsSkippedChanges": true,
 }

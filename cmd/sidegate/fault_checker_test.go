@@ -37,7 +37,7 @@ func TestFaultCheckerFindsSkippedChanges(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			dsn := pgtest.Database(t)
 			feed := &skipping{every: tc.every, mend: tc.mend, debts: map[string]*debt{}}
-			s := insideSidecar(t, dsn, feed)
+			s := insideSidecar(t, dsn, feed.over)
 			w := newFaultWorld(t, dsn, soft, s)
 			for range 3 {
 				w.give(&sqlHand{world: w}, 20)
@@ -89,6 +89,11 @@ type debt struct {
 	version, instead int64 // who has the one should have the other
 	size             int
 	digest           uint64
+}
+
+func (s *skipping) over(source blocksync.Source) blocksync.Source {
+	s.Source = source
+	return s
 }
 
 func (s *skipping) Poll(ctx context.Context, from blocksync.Position) (blocksync.Batch, error) {
@@ -147,10 +152,11 @@ func (s *skipping) patch(c *cache.Change) {
 	c.Digest ^= d.digest
 }
 
-// insideSidecar runs the program within the test, with a feed of the test's. It
+// insideSidecar runs the program within the test, with a feed of the test's over
+// that of the database. It
 // has no api listener: who writes by the API of a sidecar brings the change to
 // its memory without the feed.
-func insideSidecar(t *testing.T, dsn string, feed *skipping) *sidecar {
+func insideSidecar(t *testing.T, dsn string, over func(blocksync.Source) blocksync.Source) *sidecar {
 	t.Helper()
 	cfg, err := config.Load(config.Source{Environ: []string{
 		"SIDEGATE_POSTGRES_URL=" + dsn, "SIDEGATE_CHECK_LISTEN=127.0.0.1:0", "SIDEGATE_API_LISTEN=", "SIDEGATE_OPS_LISTEN=127.0.0.1:0",
@@ -164,9 +170,8 @@ func insideSidecar(t *testing.T, dsn string, feed *skipping) *sidecar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	feed.Source = s.store
 	s.follower, err = blocksync.New(blocksync.Options{
-		Source: feed, Cache: s.cache, Metrics: blocksync.NewMetrics(prometheus.NewRegistry()), Logger: log,
+		Source: over(s.store), Cache: s.cache, Metrics: blocksync.NewMetrics(prometheus.NewRegistry()), Logger: log,
 		PollInterval: cfg.Sync.PollInterval, SoftBound: cfg.Sync.SoftBound, HardBound: cfg.Sync.HardBound,
 		MinSchema: postgres.SchemaVersion, MaxSchema: postgres.SchemaVersion,
 	})

@@ -17,15 +17,15 @@ import (
 // is back, as TCP sees to it, even if its sender has given up meanwhile.
 type network struct {
 	listener net.Listener
-	target   string
 	running  sync.WaitGroup
 	lag      atomic.Int64 // nanoseconds that each packet comes later
 	cuts     atomic.Pointer[regexp.Regexp]
 
-	mu    sync.Mutex
-	open  chan struct{} // closed while packets pass
-	links map[*connection]struct{}
-	ended bool
+	mu     sync.Mutex
+	target string
+	open   chan struct{} // closed while packets pass
+	links  map[*connection]struct{}
+	ended  bool
 }
 
 // connection is one connection through the network.
@@ -110,6 +110,37 @@ func (n *network) carries(port string) bool {
 	return false
 }
 
+// lead lets new connections go to another database. Those there are stay where they
+// are, as with a name that means another machine from now on.
+func (n *network) lead(t *testing.T, dsn string) {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.target = u.Host
+}
+
+func (n *network) leads() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.target
+}
+
+// hangUp ends the connections that are chosen by their port on the server's side;
+// all of them, if nobody chooses.
+func (n *network) hangUp(chosen func(port string) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for l := range n.links {
+		if _, port, err := net.SplitHostPort(l.server.LocalAddr().String()); chosen == nil || err == nil && chosen(port) {
+			l.close()
+		}
+	}
+}
+
 // pass waits until packets pass.
 func (n *network) pass() {
 	n.mu.Lock()
@@ -132,7 +163,7 @@ func (n *network) accept() {
 // taken the connection whatever we do: its client sees nothing of the delay.
 func (n *network) connect(client *net.TCPConn) {
 	n.pass()
-	server, err := net.Dial("tcp", n.target)
+	server, err := net.Dial("tcp", n.leads())
 	if err != nil {
 		_ = client.Close()
 		return

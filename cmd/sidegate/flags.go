@@ -115,14 +115,23 @@ func (f *configFlags) load(p *program) (*config.Config, error) {
 
 // database reads the configuration and returns the DSN of the database.
 func (f *databaseFlags) database(p *program) (string, error) {
+	c, err := f.configured(p)
+	if err != nil {
+		return "", err
+	}
+	return c.Postgres.URL, nil
+}
+
+// configured reads the configuration, which names a database.
+func (f *databaseFlags) configured(p *program) (*config.Config, error) {
 	src := f.fileFlag.source(p, f.values())
 	src.Open = true
 	c, err := loadConfig(src)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if c.Postgres.URL == "" {
-		return "", usageError{errors.New("postgres.url is empty: give --postgres-url, SIDEGATE_POSTGRES_URL or the key in the file")}
+		return nil, usageError{errors.New("postgres.url is empty: give --postgres-url, SIDEGATE_POSTGRES_URL or the key in the file")}
 	}
-	return c.Postgres.URL, nil
+	return c, nil
 }

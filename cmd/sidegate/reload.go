@@ -195,6 +195,9 @@ func (s *sidegate) apply(g *generation) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.cache.SetLoadLimits(loadLimits(g.cfg)); err != nil {
+		return err
+	}
 	if s.api != nil {
 		if err := s.api.ReloadAPI(g.core.lists, s.apiOptions(g)); err != nil {
 			return err
@@ -215,6 +218,8 @@ func (s *sidegate) enter(g *generation) {
 	s.current.Store(g)
 	if s.limits != nil {
 		s.limits.want(g.cfg.Apps)
+		s.sweeper.SetRetention(retention(g.cfg))
+		s.auditor.Set(auditing(g.cfg))
 	}
 }
 

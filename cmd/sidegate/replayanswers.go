@@ -182,7 +182,7 @@ func openReplayCore(ctx context.Context, cfg *config.Config, log *slog.Logger) (
 	}
 	core.cache, err = cache.New(cache.Options{
 		MaxBytes: budget, Apps: apps, Loader: core.store, Sizer: core.store, LoadTimeout: replayPatience,
-		Metrics: cache.NewMetrics(registry), Logger: log,
+		MaxLoads: postgres.LoadConns, Metrics: cache.NewMetrics(registry), Logger: log,
 	})
 	if err == nil {
 		core.follower, err = blocksync.New(blocksync.Options{

@@ -113,7 +113,11 @@ func attack(t *rapid.T, c credential, o operation, victim, mark string) string {
 		fmt.Fprintf(&raw, "Authorization: %s\r\n", c.header)
 	}
 	if body != "" {
-		fmt.Fprintf(&raw, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+		kind := "application/json"
+		if headers := o.headers(); len(headers) > 0 {
+			kind = rapid.SampledFrom([]string{headers[1], headers[1], "text/csv", kind}).Draw(t, "content type")
+		}
+		fmt.Fprintf(&raw, "Content-Type: %s\r\nContent-Length: %d\r\n", kind, len(body))
 	}
 	return raw.String() + "\r\n" + body
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/sidegate/sidegate/cmd/sidegate/config"
 	blocksync "github.com/sidegate/sidegate/sync"
 	"github.com/sidegate/sidegate/sync/postgres"
 	"github.com/sidegate/sidegate/sync/postgres/pgtest"
@@ -37,5 +40,31 @@ func TestADatabaseThatComesLateAndHasNoSchema(t *testing.T) {
 	batch, err = u.Poll(ctx, blocksync.Position{})
 	if err != nil || batch.Schema != postgres.SchemaVersion || batch.Position.IsZero() {
 		t.Errorf("with the schema: %+v, %v", batch, err)
+	}
+}
+
+// TestADatabaseThatNeedNotProveItself: the log says so once at the start, with the
+// host and without the password; with a proof, or on this machine, it says nothing.
+func TestADatabaseThatNeedNotProveItself(t *testing.T) {
+	for dsn, want := range map[string]int{
+		"postgres://u:S3CRET@db.example/d":                     1,
+		"postgres://u:S3CRET@db.example/d?sslmode=require":     1,
+		"postgres://u:S3CRET@db.example/d?sslmode=verify-full": 0,
+		"postgres://u:S3CRET@127.0.0.1:1/d":                    0,
+	} {
+		cfg, err := config.Load(config.Source{Flags: map[string]string{"postgres.url": dsn}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		s, err := buildSidegate(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, nil)), open{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.store.Close()
+		if got := strings.Count(log.String(), "need not prove to be the database; add sslmode=verify-full\" hosts=[db.example]"); got != want ||
+			strings.Contains(log.String(), "S3CRET") {
+			t.Errorf("%s: %d warnings, want %d: %s", dsn, got, want, log.String())
+		}
 	}
 }

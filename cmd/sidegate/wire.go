@@ -19,6 +19,7 @@ import (
 	"github.com/sidegate/sidegate/cmd/sidegate/headroom"
 	"github.com/sidegate/sidegate/cmd/sidegate/systemd"
 	"github.com/sidegate/sidegate/cmd/sidegate/tracing"
+	"github.com/sidegate/sidegate/cmd/sidegate/warm"
 	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/filter/decisionlog"
 	"github.com/sidegate/sidegate/filter/server"
@@ -43,10 +44,12 @@ type sidegate struct {
 
 	store    *upstream
 	cache    *cache.Cache
+	warm     *warm.File // nil if it is off
 	follower *blocksync.Follower
 	hints    *postgres.Hints   // nil if they are off
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
+	auditor  *postgres.Auditor // likewise
 
 	doors   open
 	reloads *reloader // nil before somebody says where to read from
@@ -54,9 +57,11 @@ type sidegate struct {
 	keepers  keepers          // of certificates
 	manager  systemd.Notifier // who started us, if they listen
 	stopping atomic.Bool      // the end has begun
+	ends     atomic.Int64     // by when what is left of it is cut off, Unix nanoseconds; 0 = not yet
 
 	decisions *decisionlog.Log // nil if it is off
 	tracing   *tracing.Tracing // likewise
+	probe     *ownProbe        // likewise
 
 	check, api *server.Listener // nil if off
 	ops        *metrics.Ops     // nil if off
@@ -90,6 +95,9 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 		return nil, usageError{fmt.Errorf("postgres.url: %w", err)}
 	}
 	s.store = &upstream{Store: store, log: log}
+	if hosts := postgres.Unproven(cfg.Postgres.URL); len(hosts) > 0 {
+		log.Warn("postgres.url leads over a network to a server that need not prove to be the database; add sslmode=verify-full", "hosts", hosts)
+	}
 	for _, step := range []func() error{s.buildCore, s.buildDoors} {
 		if err := step(); err != nil {
 			store.Close()
@@ -101,28 +109,44 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 
 // buildCore makes memory and what keeps it equal to the database.
 func (s *sidegate) buildCore() (err error) {
-	s.cache, err = cache.New(cache.Options{
+	memory := cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
 		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
+		MaxLoads: postgres.LoadConns, Loads: loadLimits(s.cfg),
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
-	})
-	if err != nil {
+	}
+	s.buildWarm(&memory)
+	if s.cache, err = cache.New(memory); err != nil {
 		return err
 	}
-	s.follower, err = blocksync.New(blocksync.Options{
+	following := blocksync.Options{
 		Source: s.store, Cache: s.cache, Metrics: blocksync.NewMetrics(s.registry), Logger: s.log,
 		PollInterval: s.cfg.Sync.PollInterval,
 		SoftBound:    s.cfg.Sync.SoftBound, HardBound: s.cfg.Sync.HardBound,
 		MinSchema: postgres.SchemaVersion, MaxSchema: postgres.SchemaVersion,
-	})
-	hintCounts := postgres.NewHintMetrics(s.registry)
-	if err != nil || !s.cfg.Sync.Hints {
+	}
+	if s.warm != nil {
+		following.Warm = s.warm // only here: a nil pointer in the interface would not be nil
+	}
+	if s.follower, err = blocksync.New(following); err != nil {
 		return err
+	}
+	if s.warm != nil {
+		s.warm.Attach(s.cache, s.follower.Place)
+	}
+	hintCounts := postgres.NewHintMetrics(s.registry)
+	if !s.cfg.Sync.Hints {
+		return nil
 	}
 	s.hints, err = postgres.NewHints(postgres.HintOptions{
 		Store: s.store.Store, Wake: s.follower.Wake, Metrics: hintCounts, Logger: s.log,
 	})
 	return err
+}
+
+// loadLimits are what the configuration says of page reads.
+func loadLimits(cfg *config.Config) cache.LoadLimits {
+	return cache.LoadLimits{Rate: cfg.Cache.LoadRate, Burst: cfg.Cache.LoadBurst, Queue: cfg.Cache.LoadQueue}
 }
 
 // buildDoors makes the three listeners and what only they need.
@@ -149,6 +173,9 @@ func (s *sidegate) buildDoors() error {
 		}
 	}
 	s.enter(g)
+	if err := s.buildProbe(); err != nil {
+		return err
+	}
 	return s.buildOps()
 }
 
@@ -165,8 +192,20 @@ func (s *sidegate) buildAPI(g *generation) (err error) {
 		return err
 	}
 	s.limits = newLimits(s.store, s.log)
-	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log})
-	return nil
+	s.sweeper = postgres.NewSweeper(postgres.SweeperOptions{Store: s.store, Logger: s.log, Retention: retention(g.cfg)})
+	s.auditor, err = postgres.NewAuditor(postgres.AuditorOptions{
+		Store: s.store, Metrics: postgres.NewAuditMetrics(s.registry), Logger: s.log,
+		Name: s.verifiers.names.Of, Settings: auditing(g.cfg),
+	})
+	return err
+}
+
+func retention(cfg *config.Config) postgres.Retention {
+	return postgres.Retention{Feed: cfg.Sync.Retention, History: cfg.HistoryRetention()}
+}
+
+func auditing(cfg *config.Config) postgres.AuditSettings {
+	return postgres.AuditSettings{Period: cfg.Audit.Period, Repair: cfg.Audit.Repair}
 }
 
 // apiOptions are what a generation says about the api listener.
@@ -257,7 +296,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	}
 	if s.api != nil {
 		doors = append(doors, s.api.Run)
-		upkeep = append(upkeep, s.limits.run, s.sweeper.Run)
+		upkeep = append(upkeep, s.limits.run, s.sweeper.Run, s.auditor.Run)
 	}
 	if s.ops != nil {
 		ops = append(ops, s.ops.Run)
@@ -281,7 +320,15 @@ func (s *sidegate) run(ctx context.Context) error {
 		s.giveNotice(ctx)
 		return nil
 	}}
-	err := runStages(ctx, notice, doors, upkeep, stage{s.follower.Run}, last, ops)
+	var probe stage // which asks the doors
+	if s.probe != nil {
+		probe = stage{s.runProbe}
+	}
+	var keep stage // after following has ended, so that the last file has all of it
+	if s.warm != nil {
+		keep = append(keep, s.warm.Run)
+	}
+	err := runStages(ctx, notice, probe, doors, upkeep, stage{s.follower.Run}, keep, last, ops)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -293,6 +340,7 @@ func (s *sidegate) run(ctx context.Context) error {
 // signal that ended ctx but a part that failed, there is nothing to wait for.
 func (s *sidegate) giveNotice(ctx context.Context) {
 	s.stopping.Store(true)
+	s.ends.Store(time.Now().Add(s.cfg.Shutdown.Delay + s.cfg.Shutdown.Timeout).UnixNano())
 	s.tell(systemd.Stopping, systemd.Status("stopping"))
 	if ctx.Err() == nil {
 		return

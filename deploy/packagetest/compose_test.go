@@ -115,12 +115,20 @@ func TestComposeConfiguresSidegate(t *testing.T) {
 	for _, environ := range [][]string{nil, {"POSTGRES_PASSWORD=other", "SIDEGATE_API_TOKEN=other-a", "SIDEGATE_CHECK_TOKEN=other-b"}} {
 		p := compose(t, environ...)
 		for _, name := range []string{"migrate", "sidegate"} {
-			cmd := exec.Command(program, "config", "validate", "--strict")
+			cmd := exec.Command(program, "config", "validate")
 			for key, value := range service(t, p, name).Environment {
 				cmd.Env = append(cmd.Env, key+"="+*value)
 			}
-			if out, err := cmd.CombinedOutput(); err != nil {
+			out, err := cmd.CombinedOutput()
+			if err != nil {
 				t.Errorf("%s with %v: %v: %s", name, environ, err, out)
+			}
+			// The network of a compose file is this machine's own: no certificate
+			// is there to be shown.
+			for line := range strings.Lines(string(out)) {
+				if strings.HasPrefix(line, "warning: ") && !strings.Contains(line, "postgres need not prove to be the database") {
+					t.Errorf("%s with %v: %s", name, environ, line)
+				}
 			}
 		}
 		address := *service(t, p, "sidegate").Environment["SIDEGATE_POSTGRES_URL"]

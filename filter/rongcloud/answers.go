@@ -57,6 +57,9 @@ func (s *Surface) refuse(req *fasthttp.RequestCtx, r refusal) {
 	if !s.Owns(path) {
 		path = nil
 	}
+	if r.status == fasthttp.StatusTooManyRequests {
+		req.Response.Header.Set(fasthttp.HeaderRetryAfter, "1") // a second's worth is there again by then
+	}
 	write(&req.Response, r.status, struct {
 		Code    int    `json:"code"`
 		Message string `json:"errorMessage"`

@@ -131,6 +131,10 @@ func (s *Surface) Fail(req *fasthttp.RequestCtx, problem border.Problem) {
 // write answers in the order of the fields that the page shows; clients that compare
 // text have seen it so.
 func (f fault) write(resp *fasthttp.Response) {
+	if f.code == codeRate {
+		// Beside the vendor's header, for clients and proxies that know HTTP alone.
+		resp.Header.Set(fasthttp.HeaderRetryAfter, "1")
+	}
 	// Text and numbers can be encoded.
 	_ = write(resp, f.http(), struct {
 		Message string `json:"message"`

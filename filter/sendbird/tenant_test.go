@@ -203,7 +203,8 @@ func TestRate(t *testing.T) {
 		}
 		calls := len(w.calls)
 		for range 3 {
-			if r := get("t1"); r.status != 429 || r.code(t) != codeRate || r.rates() != "2;w=1 0 1 1" || r.call != patternUser {
+			if r := get("t1"); r.status != 429 || r.code(t) != codeRate || r.rates() != "2;w=1 0 1 1" || r.call != patternUser ||
+				string(r.header.Peek("Retry-After")) != "1" {
 				t.Errorf("too many: %v, %s", r, r.rates())
 			}
 		}

@@ -132,6 +132,27 @@ func TestRatePerApp(t *testing.T) {
 	})
 }
 
+// TestRetryAfterIsTrue: whoever is refused, at whatever moment, and comes again after
+// the second that the answer speaks of is let in, however often others of the same
+// bucket were refused meanwhile.
+func TestRetryAfterIsTrue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, rate := range []Rate{{PerOwner: 1}, {PerOwner: 3}, {PerApp: 1}, {PerApp: 7, PerOwner: 2}} {
+			r := testRates(rate)
+			for i := range 50 {
+				for r.take("acme", "bob") == nil {
+				}
+				passed(20, func() error { return r.take("acme", "bob") })
+				time.Sleep(time.Second)
+				if err := r.take("acme", "bob"); err != nil {
+					t.Fatalf("%+v, time %d: a second later it is refused again: %v", rate, i, err)
+				}
+				time.Sleep(time.Duration(i) * 37 * time.Millisecond)
+			}
+		}
+	})
+}
+
 func TestNoRate(t *testing.T) {
 	if r := newRates(Rate{}, nil); r != nil || passed(1000, func() error { return r.take("a", "b") }) != 1000 {
 		t.Error("without a rate requests are refused")

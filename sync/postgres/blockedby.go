@@ -73,7 +73,7 @@ func (s *Store) BlockedBy(ctx context.Context, query filter.BlockedByQuery) (fil
 	if of := query.Of; of != nil {
 		statement, args = blockedByFewSQL, append(args, of.Users, of.Key, of.Values)
 	}
-	err := readJSON(ctx, s.loads, &answer, statement, args...)
+	err := readJSON(ctx, s.reads, &answer, statement, args...)
 	if err == nil {
 		_, err = answer.Identity.identity()
 	}

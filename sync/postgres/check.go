@@ -41,7 +41,7 @@ type Report struct {
 // too ([*SchemaError]), and hashes as we do ([ErrHash]). Any other error means that
 // the server did not answer.
 func (s *Store) Check(ctx context.Context) (Report, error) {
-	conn, err := s.loads.Acquire(ctx)
+	conn, err := s.reads.Acquire(ctx)
 	if err != nil {
 		return Report{}, fmt.Errorf("postgres: connect: %w", err)
 	}

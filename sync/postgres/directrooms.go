@@ -61,7 +61,7 @@ func (s *Store) DirectRooms(ctx context.Context, app, user string, peers []strin
 		Peer string   `json:"peer"`
 		Room roomJSON `json:"room"`
 	}
-	if err := readJSON(ctx, s.loads, &answer, directRoomsSQL, app, user, peers); err != nil {
+	if err := readJSON(ctx, s.reads, &answer, directRoomsSQL, app, user, peers); err != nil {
 		return nil, readError("find direct rooms", err)
 	}
 	rooms := make(map[string]filter.Room, len(answer))
@@ -77,7 +77,7 @@ func (s *Store) Bans(ctx context.Context, query filter.BansQuery) ([]filter.Bloc
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var answer []ownedJSON
-	err := readJSON(ctx, s.loads, &answer, bansSQL, query.App, query.Actor, query.Source, query.Limit)
+	err := readJSON(ctx, s.reads, &answer, bansSQL, query.App, query.Actor, query.Source, query.Limit)
 	if err != nil {
 		return nil, readError("read the bans of an actor", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/sidegate/sidegate/cache"
 	"github.com/sidegate/sidegate/filter"
 )
 
@@ -105,6 +106,9 @@ type decodeError struct{ err error }
 
 func (e *decodeError) Error() string { return "unreadable answer: " + e.err.Error() }
 func (e *decodeError) Unwrap() error { return e.err }
+
+// Is reports that the database has answered, see [cache.ErrUnreadable].
+func (e *decodeError) Is(target error) bool { return target == cache.ErrUnreadable }
 
 // readError turns the failure of a read into what a client may see.
 func readError(op string, err error) error {

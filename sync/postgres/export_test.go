@@ -25,3 +25,6 @@ func ParseURL(dsn string) error {
 
 // CheckServer judges a server that the tests do not have.
 var CheckServer = checkServer
+
+// Code returns the SQLSTATE of an error, "" if the server did not report it.
+var Code = state

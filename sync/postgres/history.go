@@ -106,7 +106,7 @@ func (s *Store) History(ctx context.Context, query filter.HistoryQuery) (filter.
 		statement, args = pairHistorySQL, append(args, query.Target)
 	}
 	var answer historyJSON
-	err := readJSON(ctx, s.loads, &answer, statement, args...)
+	err := readJSON(ctx, s.reads, &answer, statement, args...)
 	if err == nil {
 		_, err = answer.Identity.identity()
 	}

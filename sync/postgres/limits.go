@@ -37,7 +37,7 @@ func (s *Store) SetLimit(ctx context.Context, app string, limit int) error {
 func (s *Store) Limits(ctx context.Context) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	rows, err := s.loads.Query(ctx, limitsSQL)
+	rows, err := s.reads.Query(ctx, limitsSQL)
 	if err != nil {
 		return nil, readError("read limits", err)
 	}
@@ -59,7 +59,7 @@ func (s *Store) Limits(ctx context.Context) (map[string]int, error) {
 // kind, so it is for the start; the caller's context is its deadline. Errors are
 // those of [Store.List].
 func (s *Store) Sizes(ctx context.Context, app string, kind cache.Kind) (lists, entries int64, err error) {
-	err = s.loads.QueryRow(ctx, sizesSQL, app, kind.String()).Scan(&lists, &entries)
+	err = s.reads.QueryRow(ctx, sizesSQL, app, kind.String()).Scan(&lists, &entries)
 	if err != nil {
 		return 0, 0, readError("count lists", err)
 	}

@@ -71,7 +71,7 @@ func (s *Store) List(ctx context.Context, query filter.ListQuery) (filter.ListPa
 	if of := query.Of; of != nil {
 		statement, args = listFewSQL, append(args, of.Users, of.Key, of.Values)
 	}
-	err := readJSON(ctx, s.loads, &answer, statement, args...)
+	err := readJSON(ctx, s.reads, &answer, statement, args...)
 	if err != nil {
 		return filter.ListPage{}, readError("read a list", err)
 	}
@@ -94,7 +94,7 @@ func (s *Store) Get(ctx context.Context, list filter.ListID, target string) (blo
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var entry blockJSON
-	err = readJSON(ctx, s.loads, &entry, getSQL, list.App, list.Kind.String(), list.Owner, target)
+	err = readJSON(ctx, s.reads, &entry, getSQL, list.App, list.Kind.String(), list.Owner, target)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return filter.Block{}, false, nil
 	}

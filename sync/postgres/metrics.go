@@ -8,7 +8,7 @@ import (
 )
 
 // Metrics shows the connections of a store's pools, read when it is scraped. The
-// label pool is writes, loads or sync. Safe for concurrent use.
+// label pool is writes, loads, reads, exports or sync. Safe for concurrent use.
 type Metrics struct {
 	mu    sync.Mutex
 	pools map[string]*pgxpool.Pool

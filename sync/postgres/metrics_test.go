@@ -23,8 +23,8 @@ func TestMetricsShowThePools(t *testing.T) {
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
-	// Three states in each of four pools, and five more values of each.
-	if n, err := testutil.GatherAndCount(reg); err != nil || n != 4*3+4*5 {
+	// Three states in each of five pools, and five more values of each.
+	if n, err := testutil.GatherAndCount(reg); err != nil || n != 5*3+5*5 {
 		t.Errorf("%d values, %v", n, err)
 	}
 	got := map[string]float64{}

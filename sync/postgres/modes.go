@@ -19,7 +19,7 @@ func (s *Store) AllowlistMode(ctx context.Context, app string, owners []string) 
 		Identity whoJSON `json:"identity"`
 		Modes    []bool  `json:"modes"`
 	}
-	err := readJSON(ctx, s.loads, &answer, modesSQL, app, owners)
+	err := readJSON(ctx, s.reads, &answer, modesSQL, app, owners)
 	if err == nil {
 		_, err = answer.Identity.identity()
 	}

@@ -59,7 +59,7 @@ func (s *Store) Recall(ctx context.Context, moments []filter.Moment) ([]filter.I
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var answer recallJSON
-	err := readJSON(ctx, s.loads, &answer, recallSQL, columns(moments)...)
+	err := readJSON(ctx, s.reads, &answer, recallSQL, columns(moments)...)
 	if err == nil {
 		_, err = answer.Identity.identity()
 	}

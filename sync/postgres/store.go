@@ -16,15 +16,22 @@ import (
 	blocksync "github.com/sidegate/sidegate/sync"
 )
 
-// Sizes of the pools. Writes are few and short; loads are as many as the cache
-// runs at once; a poll never overlaps another.
+// Sizes of the pools. Each kind of work has its own, so that none waits for the
+// connections of another: a feed behind slow page reads would make every answer
+// stale, and page reads behind somebody who turns the pages of a history would make
+// decisions unknown. A connection is opened when it is needed first.
 const (
-	writeConns = 4
-	loadConns  = 4
-	pollConns  = 1
+	writeConns = 4 // few and short
+	pollConns  = 1 // a poll never overlaps another
+	// What people and servers read beside decisions: lists, histories, evidence.
+	readConns = 4
 	// An export holds its connection for as long as its client reads.
 	exportConns = 2
 )
+
+// LoadConns is how many pages a store reads at a time; [cache.Options.MaxLoads]
+// should be as many.
+const LoadConns = 4
 
 // maxChanges is the most changes that one poll carries. Beyond it reading the
 // lists anew costs less than the changes.
@@ -47,7 +54,7 @@ type Options struct {
 
 // Store reads and writes lists in PostgreSQL. It is safe for concurrent use.
 type Store struct {
-	writes, loads, polls, exports *pgxpool.Pool
+	writes, loads, reads, polls, exports *pgxpool.Pool
 
 	config *pgxpool.Config // as the URL has it
 	wrote  chan struct{}   // holds one element while a hint is due
@@ -90,19 +97,26 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
-	// A poll tells who the server is by itself.
-	if s.polls, err = newPool(ctx, config, pollConns); err == nil {
-		if s.loads, err = newPool(ctx, config, loadConns, s.lineage.current); err == nil {
-			if s.exports, err = newPool(ctx, config, exportConns, s.lineage.current, proving); err == nil {
-				s.writes, err = newPool(ctx, config, writeConns, s.lineage.current, cancelling)
-			}
+	newest := s.lineage.current
+	for _, pool := range []struct {
+		into  **pgxpool.Pool
+		size  int32
+		adapt []func(*pgxpool.Config)
+	}{
+		{&s.polls, pollConns, nil}, // a poll tells who the server is by itself
+		{&s.loads, LoadConns, []func(*pgxpool.Config){newest}},
+		{&s.reads, readConns, []func(*pgxpool.Config){newest}},
+		{&s.exports, exportConns, []func(*pgxpool.Config){newest, proving}},
+		{&s.writes, writeConns, []func(*pgxpool.Config){newest, cancelling}},
+	} {
+		if *pool.into, err = newPool(ctx, config, pool.size, pool.adapt...); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("postgres: open: %w", err)
 		}
 	}
-	if err != nil {
-		s.Close()
-		return nil, fmt.Errorf("postgres: open: %w", err)
-	}
-	s.metrics.attach(map[string]*pgxpool.Pool{"writes": s.writes, "loads": s.loads, "sync": s.polls, "exports": s.exports})
+	s.metrics.attach(map[string]*pgxpool.Pool{
+		"writes": s.writes, "loads": s.loads, "reads": s.reads, "sync": s.polls, "exports": s.exports,
+	})
 	return s, nil
 }
 
@@ -110,7 +124,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // idempotent. Calls after it fail.
 func (s *Store) Close() {
 	s.metrics.detach()
-	for _, pool := range []*pgxpool.Pool{s.writes, s.loads, s.polls, s.exports} {
+	for _, pool := range []*pgxpool.Pool{s.writes, s.loads, s.reads, s.polls, s.exports} {
 		if pool != nil {
 			pool.Close()
 		}

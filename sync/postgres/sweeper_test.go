@@ -18,6 +18,8 @@ type upkeep struct {
 	expire func(batch int) (int, error)
 	trim   func(keep time.Duration) (int64, error)
 	forget func(batch int) (int, error) // nil: there is nothing to forget
+	// history is asked to trim; nil: there is nothing to trim.
+	history func(app string, keep time.Duration, batch int) (int, error)
 }
 
 func (u upkeep) Expire(_ context.Context, batch int) (int, error)          { return u.expire(batch) }
@@ -28,6 +30,13 @@ func (u upkeep) ForgetKeys(_ context.Context, batch int) (int, error) {
 		return 0, nil
 	}
 	return u.forget(batch)
+}
+
+func (u upkeep) TrimHistory(_ context.Context, app string, keep time.Duration, batch int) (int, error) {
+	if u.history == nil {
+		return 0, nil
+	}
+	return u.history(app, keep, batch)
 }
 
 // sweep runs a sweeper for a while of simulated time.
@@ -60,7 +69,7 @@ func TestSweeperEmptiesBatchesAndTrims(t *testing.T) {
 			},
 			trim: func(keep time.Duration) (int64, error) { kept = append(kept, keep); return 0, nil },
 		}
-		sweep(t, postgres.SweeperOptions{Store: store, Keep: time.Hour}, 121*time.Second)
+		sweep(t, postgres.SweeperOptions{Store: store, Retention: postgres.Retention{Feed: time.Hour}}, 121*time.Second)
 		if due != 0 || looks != 24+2 {
 			t.Errorf("%d left after %d looks, want 24 turns and two more batches at the first", due, looks)
 		}
@@ -92,6 +101,43 @@ func TestSweeperGoesOnAndLogsOnce(t *testing.T) {
 		}
 		if text := log.String(); strings.Count(text, "\n") != 2 || strings.Count(text, "away") != 1 {
 			t.Errorf("logged:\n%s", text)
+		}
+	})
+}
+
+// History goes where an app says for how long it is kept; new settings hold from the
+// next minute on.
+func TestSweeperTrimsHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		due, minutes := map[string]int{"a": 700, "b": 3, "kept": 5}, 0
+		var s *postgres.Sweeper
+		s = postgres.NewSweeper(postgres.SweeperOptions{
+			Store: upkeep{
+				expire: func(int) (int, error) { return 0, nil },
+				trim: func(keep time.Duration) (int64, error) {
+					if minutes++; minutes == 2 {
+						if due["a"] != 0 || due["b"] != 3 || keep != 2*time.Hour {
+							t.Errorf("after a minute: %v, and the feed is kept for %v", due, keep)
+						}
+						s.SetRetention(postgres.Retention{History: map[string]time.Duration{"b": time.Minute}})
+					}
+					return 0, nil
+				},
+				history: func(app string, keep time.Duration, batch int) (int, error) {
+					if keep != map[string]time.Duration{"a": time.Hour, "b": time.Minute}[app] {
+						t.Errorf("%s is kept for %v", app, keep)
+					}
+					n := min(due[app], batch)
+					due[app] -= n
+					return n, nil
+				},
+			},
+			Retention: postgres.Retention{History: map[string]time.Duration{"a": time.Hour, "kept": 0}},
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 190*time.Second)
+		defer cancel()
+		if err := s.Run(ctx); err != nil || due["b"] != 0 || due["kept"] != 5 {
+			t.Errorf("%v, %v", due, err)
 		}
 	})
 }

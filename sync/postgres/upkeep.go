@@ -9,9 +9,11 @@ import (
 
 const (
 	expireSQL = `select to_json(sidegate.expire($1::int))`
-	trimSQL   = `select to_json(sidegate.trim($1::bigint * interval '1 microsecond', $2::int))`
+	trimSQL   = `select to_json(sidegate.trim($1::bigint * interval '1 microsecond', $2::int) + sidegate.trim_foreign($2::int))`
 	repairSQL = `select to_json(sidegate.repair($1::text, $2::text, $3::text))`
 	bumpSQL   = `select to_json(sidegate.bump_incarnation())`
+
+	trimForeignSQL = `select to_json(sidegate.trim_foreign($1::int))`
 )
 
 // trimBatch is about how many changes one transaction removes: far fewer than fit
@@ -31,12 +33,19 @@ func (s *Store) Expire(ctx context.Context, batch int) (ended int, err error) {
 
 // Trim removes changes older than keep from the feed and returns how many. Who
 // has not read them by then starts over, so keep is how long a sidecar may
-// sleep. It works in short transactions; of several processes that trim at once,
+// sleep. So are changes that came with a dump of another cluster, whatever their
+// age, since every poll would read them again. It works in short transactions; of several processes that trim at once,
 // one works. Errors are those of [Store.Edit]; what was removed before stays so.
 func (s *Store) Trim(ctx context.Context, keep time.Duration) (removed int64, err error) {
+	return s.trim(ctx, trimSQL, keep.Microseconds(), trimBatch)
+}
+
+// trim repeats a statement that removes about [trimBatch] changes until it finds
+// fewer.
+func (s *Store) trim(ctx context.Context, query string, args ...any) (removed int64, err error) {
 	for {
 		var n int64
-		if err := s.write(ctx, &n, trimSQL, keep.Microseconds(), trimBatch); err != nil {
+		if err := s.write(ctx, &n, query, args...); err != nil {
 			return removed, writeError("trim the feed", err)
 		}
 		if removed += n; n < trimBatch {
@@ -60,6 +69,10 @@ func (s *Store) Repair(ctx context.Context, list filter.ListID) (wrong bool, err
 // set back. Errors are those of [Store.Edit]; repeating it is safe, and costs as
 // much again.
 func (s *Store) BumpIncarnation(ctx context.Context) error {
+	// What came with a dump of another cluster would make them start over again.
+	if _, err := s.trim(ctx, trimForeignSQL, trimBatch); err != nil {
+		return err
+	}
 	var incarnation string
 	if err := s.write(ctx, &incarnation, bumpSQL); err != nil {
 		return writeError("bump the incarnation", err)

@@ -159,6 +159,40 @@ func TestTrimKeepsWhatMayStillBeNeeded(t *testing.T) {
 	}
 }
 
+// A dump brings a feed whose transactions are far ahead of those of the cluster it
+// is restored into. Until it is trimmed every poll reads it again, and every
+// position is behind min_xid.
+func TestTrimOfAnotherClustersFeed(t *testing.T) {
+	t.Parallel()
+	for name, trim := range map[string]func(*fixture) error{
+		"upkeep": func(f *fixture) error { _, err := f.Trim(t.Context(), time.Hour); return err },
+		"bump":   func(f *fixture) error { return f.BumpIncarnation(t.Context()) },
+	} {
+		f := newFixture(t)
+		f.edit(add("bob", "alice"))
+		f.exec(`insert into sidegate.change (x, app, kind, owner, prev, version, size, digest, allowlist, op)
+			select (4000000000 + i)::text::xid8, 'default', 'block', 'carl', i - 1, i, 0, 0, false, 'L' from generate_series(1, 100) i`)
+		f.exec(`update sidegate.meta set min_xid = '4000000000'`)
+		before := f.poll(blocksync.Position{})
+		for range 2 {
+			if b := f.poll(before.Position); len(b.Changes) != 100 || b.Position.Xmin >= b.MinXid {
+				t.Fatalf("%s: the dump is not in the way: %d changes, xmin %d, min_xid %d", name, len(b.Changes), b.Position.Xmin, b.MinXid)
+			}
+		}
+		if err := trim(f); err != nil {
+			t.Fatal(err)
+		}
+		b := f.poll(before.Position)
+		next := f.poll(b.Position)
+		if len(b.Changes)+len(next.Changes) != 0 || b.Position.Xmin < next.MinXid {
+			t.Errorf("%s: %d and %d changes, xmin %d, min_xid %d", name, len(b.Changes), len(next.Changes), b.Position.Xmin, next.MinXid)
+		}
+		if n := one[int](f, `select count(*) from sidegate.change`); n != 1 {
+			t.Errorf("%s: of the changes of this cluster %d are left, want 1", name, n)
+		}
+	}
+}
+
 func TestTrimWorksInShortTransactions(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -99,7 +99,7 @@ func (s *Store) Users(ctx context.Context, app string, ids []string) (map[string
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var rows []userJSON
-	if err := readJSON(ctx, s.loads, &rows, usersSQL, app, ids); err != nil {
+	if err := readJSON(ctx, s.reads, &rows, usersSQL, app, ids); err != nil {
 		return nil, readError("read users", err)
 	}
 	found := make(map[string]filter.User, len(rows))

@@ -57,6 +57,10 @@ func (c *Config) within(path ...string) string {
 	return ""
 }
 
+// feedSpan is how many times as long as an answer may be late the feed should reach
+// back at the least.
+const feedSpan = 10
+
 // check holds the values against each other. It goes on after the first fault,
 // so that one start shows all of them.
 func (c *Config) check() (faults []error) {
@@ -68,6 +72,10 @@ func (c *Config) check() (faults []error) {
 		faults = append(faults, fmt.Errorf("%s: %s is below sync.soft_bound (%s)",
 			c.at("sync", "hard_bound"), formatDuration(c.Sync.HardBound), formatDuration(c.Sync.SoftBound)))
 	}
+	if c.Sync.Retention < feedSpan*c.Sync.SoftBound {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s: %s is less than %d times sync.soft_bound (%s), so that a short outage makes sidecars read every list again",
+			c.at("sync", "retention"), formatDuration(c.Sync.Retention), feedSpan, formatDuration(c.Sync.SoftBound)))
+	}
 	faults = append(faults, c.checkAddresses()...)
 	faults = append(faults, c.checkTokens()...)
 	faults = append(faults, c.checkTLS()...)
@@ -75,6 +83,7 @@ func (c *Config) check() (faults []error) {
 		faults = append(faults, c.API.JWT.check(c.at("api", "jwt"))...)
 		c.warnAudience()
 	}
+	faults = append(faults, c.checkProbe()...)
 	c.warnDoors()
 	return append(faults, c.checkApps()...)
 }

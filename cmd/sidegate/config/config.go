@@ -20,11 +20,14 @@ type Config struct {
 	Postgres Postgres `koanf:"postgres"`
 	Sync     Sync     `koanf:"sync"`
 	Cache    Cache    `koanf:"cache"`
+	Audit    Audit    `koanf:"audit"`
 	Log      Log      `koanf:"log"`
 	// DecisionLog and Tracing tell others about the work; both are off unless
 	// they are asked for.
 	DecisionLog DecisionLog `koanf:"decision_log"`
 	Tracing     Tracing     `koanf:"tracing"`
+	// Probe is off unless it has an interval.
+	Probe Probe `koanf:"probe"`
 	// Apps are the tenants by name. The one called "default" is always
 	// there: a request that names no app means it.
 	Apps     map[string]App `koanf:"apps"`
@@ -154,12 +157,27 @@ type Sync struct {
 	Hints        bool          `koanf:"hints"`
 	SoftBound    time.Duration `koanf:"soft_bound"`
 	HardBound    time.Duration `koanf:"hard_bound"`
+	// Retention is how long the feed reaches back.
+	Retention time.Duration `koanf:"retention"`
 }
 
-// Cache is the memory for lists, in bytes; [Auto] = what the limit of the process
-// has room for.
+// Audit says how the database is compared with itself.
+type Audit struct {
+	Period time.Duration `koanf:"period"` // 0 = never
+	Repair bool          `koanf:"repair"`
+}
+
+// Cache is the memory for lists.
 type Cache struct {
+	// MaxBytes bounds it; [Auto] = what the limit of the process has room for.
 	MaxBytes int64 `koanf:"max_bytes"`
+	// The others bound the reads of what is not in it.
+	LoadRate  int `koanf:"load_rate"`  // a second
+	LoadBurst int `koanf:"load_burst"` // at once
+	LoadQueue int `koanf:"load_queue"` // that wait
+	// WarmFile keeps it for the next start, "" = none; WarmInterval is how often.
+	WarmFile     string        `koanf:"warm_file"`
+	WarmInterval time.Duration `koanf:"warm_interval"`
 }
 
 // Auto is a size that is found out at the start.
@@ -194,8 +212,10 @@ type App struct {
 	// Policy is what results from the preset and the keys that are set.
 	Policy filter.Policy `koanf:"-"`
 	// KnownUsers lets the dialects refuse ids that the directory lacks.
-	KnownUsers bool     `koanf:"known_users"`
-	Dialects   Dialects `koanf:"dialects"`
+	KnownUsers bool `koanf:"known_users"`
+	// HistoryRetention is how long ended intervals are kept; 0 = for ever.
+	HistoryRetention time.Duration `koanf:"history_retention"`
+	Dialects         Dialects      `koanf:"dialects"`
 }
 
 // Dialects are the vendors' surfaces that an app has; nil = it has it not.
@@ -233,6 +253,18 @@ type IMKit struct {
 	VerifyURL      string   `koanf:"verify_url"`
 	CORSOrigins    []string `koanf:"cors_origins"`
 	AlreadyBlocked string   `koanf:"already_blocked"` // conflict or upsert
+}
+
+// HistoryRetention returns how long each app keeps its ended intervals, of those that
+// do not keep them for ever.
+func (c *Config) HistoryRetention() map[string]time.Duration {
+	kept := map[string]time.Duration{}
+	for name, app := range c.Apps {
+		if app.HistoryRetention > 0 {
+			kept[name] = app.HistoryRetention
+		}
+	}
+	return kept
 }
 
 // Policies returns the policy of every app by its name.

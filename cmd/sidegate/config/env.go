@@ -65,6 +65,10 @@ func (l *loader) unknownVariable(name string, names map[string]*Key) {
 		known = append(known, candidate)
 	}
 	slices.Sort(known) // of equally near names always the same one is shown
-	best, _ := nearest(name, known)
+	best, edits := nearest(name, known)
+	last := "_" + strings.TrimPrefix(name, EnvPrefix)
+	if i := slices.IndexFunc(known, func(k string) bool { return strings.HasSuffix(k, last) }); edits > 2 && i >= 0 {
+		best = known[i] // the right name without its group
+	}
 	l.fault("unknown variable %s: the nearest known one is %s", name, best)
 }

@@ -51,7 +51,7 @@ const EnvPrefix = "SIDEGATE_"
 // Keys returns every key in the order of the reference. The result is shared
 // and must not be changed.
 var Keys = sync.OnceValue(func() []*Key {
-	keys := withFiles(slices.Concat(listenerKeys(), shutdownKeys(), storeKeys(), observeKeys(), appKeys()))
+	keys := withFiles(slices.Concat(listenerKeys(), shutdownKeys(), storeKeys(), auditKeys(), observeKeys(), probeKeys(), appKeys()))
 	for _, k := range keys {
 		k.Hot = slices.ContainsFunc(hotKeys, func(hot string) bool {
 			return k.Path == hot || strings.HasPrefix(k.Path, hot+".")
@@ -77,7 +77,9 @@ var hotKeys = []string{
 	"check.tokens", "check.at_least_timeout",
 	"api.tokens", "api.jwt", "api.rate",
 	"ops.tokens",
-	"sync.poll_interval", "sync.soft_bound", "sync.hard_bound",
+	"sync.poll_interval", "sync.soft_bound", "sync.hard_bound", "sync.retention",
+	"audit.period", "audit.repair",
+	"cache.load_rate", "cache.load_burst", "cache.load_queue",
 	"log.level",
 	"apps",
 }

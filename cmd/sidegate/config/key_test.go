@@ -139,8 +139,40 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Sync.HardBound },
 	},
 	{
+		key: "sync.retention", yaml: "24h", want: 24 * time.Hour,
+		get: func(c *Config) any { return c.Sync.Retention },
+	},
+	{
+		key: "audit.period", yaml: "0s", want: time.Duration(0),
+		get: func(c *Config) any { return c.Audit.Period },
+	},
+	{
+		key: "audit.repair", yaml: "false", want: false,
+		get: func(c *Config) any { return c.Audit.Repair },
+	},
+	{
 		key: "cache.max_bytes", yaml: "1GiB", want: int64(1 << 30),
 		get: func(c *Config) any { return c.Cache.MaxBytes },
+	},
+	{
+		key: "cache.load_rate", yaml: "200", want: 200,
+		get: func(c *Config) any { return c.Cache.LoadRate },
+	},
+	{
+		key: "cache.load_burst", yaml: "50", want: 50,
+		get: func(c *Config) any { return c.Cache.LoadBurst },
+	},
+	{
+		key: "cache.load_queue", yaml: "16", want: 16,
+		get: func(c *Config) any { return c.Cache.LoadQueue },
+	},
+	{
+		key: "cache.warm_file", yaml: "/var/cache/sidegate/warm", want: "/var/cache/sidegate/warm",
+		get: func(c *Config) any { return c.Cache.WarmFile },
+	},
+	{
+		key: "cache.warm_interval", yaml: "1m", want: time.Minute,
+		get: func(c *Config) any { return c.Cache.WarmInterval },
 	},
 	{
 		key: "log.level", yaml: "debug", want: "debug",
@@ -185,6 +217,34 @@ var keyCases = []keyCase{
 	{
 		key: "tracing.headers", yaml: "['a=b', 'c=d']", text: "a=b,c=d", want: []string{"a=b", "c=d"},
 		get: func(c *Config) any { return c.Tracing.Headers },
+	},
+	{
+		key: "probe.interval", yaml: "1s", want: time.Second,
+		get: func(c *Config) any { return c.Probe.Interval },
+	},
+	{
+		key: "probe.app", yaml: "acme", want: "acme",
+		get: func(c *Config) any { return c.Probe.App },
+	},
+	{
+		key: "probe.targets", yaml: "['http://a:1', 'dns:b:2']", text: "http://a:1,dns:b:2", want: []string{"http://a:1", "dns:b:2"},
+		get: func(c *Config) any { return c.Probe.Targets },
+	},
+	{
+		key: "probe.token", yaml: "s3cret", want: "s3cret",
+		get: func(c *Config) any { return c.Probe.Token },
+	},
+	{
+		key: "probe.ca_file", yaml: "/etc/ca.pem", want: "/etc/ca.pem",
+		get: func(c *Config) any { return c.Probe.CAFile },
+	},
+	{
+		key: "probe.cert_file", yaml: "/etc/c.pem", want: "/etc/c.pem",
+		get: func(c *Config) any { return c.Probe.CertFile },
+	},
+	{
+		key: "probe.key_file", yaml: "/etc/c.key", want: "/etc/c.key",
+		get: func(c *Config) any { return c.Probe.KeyFile },
 	},
 	{
 		key: "apps.*.preset", yaml: "imkit", want: "imkit",
@@ -237,6 +297,10 @@ var keyCases = []keyCase{
 	{
 		key: "apps.*.known_users", yaml: "true", want: true,
 		get: func(c *Config) any { return c.Apps["acme"].KnownUsers },
+	},
+	{
+		key: "apps.*.history_retention", yaml: "720h", want: 720 * time.Hour,
+		get: func(c *Config) any { return c.Apps["acme"].HistoryRetention },
 	},
 	{
 		key: "apps.*.invitations", yaml: "exclude", want: filter.InvitationsExclude,

@@ -43,7 +43,9 @@ func appKeys() []*Key {
 	}
 	keys = append(keys,
 		&Key{Path: "apps.*.known_users", kind: boolKind, Default: false,
-			Doc: "Whether the dialects refuse ids that the user directory does not hold."})
+			Doc: "Whether the dialects refuse ids that the user directory does not hold."},
+		&Key{Path: "apps.*.history_retention", kind: durationKind(0, 36500*day), Default: 0,
+			Doc: "How long the interval of an entry is kept after its end, for history and for decisions of the past; 0 = for ever. Removed by the processes that serve the api listener."})
 	return append(keys, dialectKeys()...)
 }
 

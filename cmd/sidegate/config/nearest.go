@@ -18,14 +18,17 @@ func nearest(text string, candidates []string) (best string, edits int) {
 // near enough to be meant, otherwise the names that may stand in its place.
 func hint(text string, known, here []string) string {
 	last := text[strings.LastIndexByte(text, '.')+1:]
-	if best, edits := nearest(text, known); edits >= 0 && edits <= max(2, len(last)/3) {
-		return `did you mean "` + best + `"?`
-	}
-	for _, k := range known {
-		// The right name in the wrong place: poll_interval without its sync.
-		if strings.HasSuffix(k, "."+last) {
-			return `did you mean "` + k + `"?`
+	best, edits := nearest(text, known)
+	if edits > 2 {
+		for _, k := range known {
+			// The right name in the wrong place: poll_interval without its sync.
+			if strings.HasSuffix(k, "."+last) {
+				return `did you mean "` + k + `"?`
+			}
 		}
+	}
+	if edits >= 0 && edits <= max(2, len(last)/3) {
+		return `did you mean "` + best + `"?`
 	}
 	if len(here) == 0 {
 		return "no key may stand here"

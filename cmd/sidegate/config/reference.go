@@ -79,6 +79,9 @@ func sectionOf(path string) string {
 	if strings.HasPrefix(path, "decision_log.") || strings.HasPrefix(path, "tracing.") {
 		return "Decision log and traces"
 	}
+	if strings.HasPrefix(path, "probe.") {
+		return "Prober"
+	}
 	return "Database, feed, memory and log"
 }
 

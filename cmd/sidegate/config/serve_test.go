@@ -60,6 +60,8 @@ func TestWarnings(t *testing.T) {
 		{public + "}}", " has no audience"},
 		{public + ", audience: sidegate}}", ""},
 		{"api: {jwt: {secret: s3cret}}", ""},
+		{"sync: {soft_bound: 20m, hard_bound: 1h}", "sync.retention: 2h is less than 10 times sync.soft_bound (20m)"},
+		{"sync: {soft_bound: 20m, hard_bound: 1h, retention: 200m}", ""},
 	} {
 		got := strings.Join(load(t, Source{File: write(t, tc.file)}).Warnings, "\n")
 		if tc.warning == "" && got != "" || !strings.Contains(got, tc.warning) || strings.Contains(got, "s3cret") {

@@ -26,21 +26,15 @@ const firstFD = 3
 // the manager, who hands it to the next process: whoever connects in between waits
 // instead of being refused.
 func Sockets(getenv func(string) string) (map[string][]net.Listener, error) {
-	pid, err := strconv.Atoi(getenv("LISTEN_PID"))
-	if err != nil || pid != os.Getpid() {
-		return nil, nil // none, or those of the process that started us
+	names, err := passed(getenv)
+	if err != nil {
+		return nil, err
 	}
-	n, err := strconv.Atoi(getenv("LISTEN_FDS"))
-	if err != nil || n < 0 {
-		return nil, errors.New("LISTEN_FDS is no number")
+	if len(names) == 0 {
+		return nil, nil
 	}
-	names := strings.Split(getenv("LISTEN_FDNAMES"), ":")
 	sockets := map[string][]net.Listener{}
-	for i := range n {
-		name := "unknown" // as systemd calls one without a name
-		if i < len(names) && names[i] != "" {
-			name = names[i]
-		}
+	for i, name := range names {
 		l, err := listener(firstFD+i, name)
 		if err != nil {
 			for _, open := range sockets {
@@ -53,6 +47,32 @@ func Sockets(getenv func(string) string) (map[string][]net.Listener, error) {
 		sockets[name] = append(sockets[name], l)
 	}
 	return sockets, nil
+}
+
+// maxSockets is the most sockets that are taken: more than anybody passes, and less
+// than a wrong number could stand for.
+const maxSockets = 256
+
+// passed returns the names of the sockets that were passed to this process, in the
+// order of their descriptors; none if there are none, or if they are those of the
+// process that started us.
+func passed(getenv func(string) string) ([]string, error) {
+	if pid, err := strconv.Atoi(getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
+		return nil, nil
+	}
+	n, err := strconv.Atoi(getenv("LISTEN_FDS"))
+	if err != nil || n < 0 || n > maxSockets {
+		return nil, fmt.Errorf("LISTEN_FDS is no number of sockets from 0 to %d", maxSockets)
+	}
+	names := make([]string, n)
+	given := strings.Split(getenv("LISTEN_FDNAMES"), ":")
+	for i := range names {
+		names[i] = "unknown" // as systemd calls one without a name
+		if i < len(given) && given[i] != "" {
+			names[i] = given[i]
+		}
+	}
+	return names, nil
 }
 
 // listener makes a listener of a descriptor. net makes a copy that no child gets;

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,11 +33,38 @@ func TestNoSockets(t *testing.T) {
 		}
 	}
 	me := fmt.Sprint("LISTEN_PID=", os.Getpid())
-	for _, fds := range []string{"", "x", "-1"} {
+	for _, fds := range []string{"", "x", "-1", "257", "99999999999999999999", "1 "} {
 		if _, err := Sockets(environ(me, "LISTEN_FDS="+fds)); err == nil {
 			t.Errorf("%q sockets were taken", fds)
 		}
 	}
+}
+
+// FuzzPassed: whatever stands in the variables, there are as many names as sockets,
+// each has one, and their number is bounded.
+func FuzzPassed(f *testing.F) {
+	f.Add("1", "check")
+	f.Add("3", "check::ops")
+	f.Add("-1", "")
+	f.Add("1000000000", ":")
+	f.Fuzz(func(t *testing.T, fds, given string) {
+		names, err := passed(environ(fmt.Sprint("LISTEN_PID=", os.Getpid()), "LISTEN_FDS="+fds, "LISTEN_FDNAMES="+given))
+		if err != nil {
+			if names != nil {
+				t.Fatalf("%q and an error: %v", names, err)
+			}
+			return
+		}
+		if n, err := strconv.Atoi(fds); err != nil || n != len(names) || n > maxSockets {
+			t.Fatalf("%q sockets have the names %q", fds, names)
+		}
+		want := strings.Split(given, ":")
+		for i, name := range names {
+			if name == "" || i < len(want) && want[i] != "" && name != want[i] {
+				t.Fatalf("socket %d of %q is called %q", i, given, name)
+			}
+		}
+	})
 }
 
 // copied returns a descriptor that nobody else closes.

@@ -88,8 +88,8 @@ func undecidedPanels() []panel {
 			perSecond, q(`sum by (mode, cause) (rate(sidegate_decision_fail_mode_total{WHERE}[RATE]))`, "{{mode}}: {{cause}}")).size(8, 8),
 		areas(about{"Unknown by cause", "Decisions a second that needed a list that was unknown. not_synced: following has not begun; stale: memory is older than sync.hard_bound; not_loaded: the page could not be read; not_fresh_enough: a revision was asked for that did not come in time; the others are wrong requests.", "decision-error-burn"},
 			perSecond, q(`sum by (cause) (rate(sidegate_unknown_total{WHERE}[RATE]))`, "{{cause}}")).size(8, 8),
-		areas(about{"Page reads that failed or were shed", "Reads a second that ended without a page, and reads that were refused because too many were under way. Checks that needed them were unknown.", "loads-shed"},
-			perSecond, q(`sum(rate(sidegate_load_errors_total{WHERE}[RATE]))`, "failed"), q(`sum(rate(sidegate_loads_shed_total{WHERE}[RATE]))`, "shed")).size(8, 8),
+		areas(about{"Page reads that failed or were shed", "Reads a second that ended without a page, and reads that were refused: rate, more than may begin while Postgres is slow; queue, too many waited; late, the turn would have come too late. Checks that needed them were unknown.", "loads-shed"},
+			perSecond, q(`sum(rate(sidegate_load_errors_total{WHERE}[RATE]))`, "failed"), q(`sum by (cause) (rate(sidegate_loads_shed_total{WHERE}[RATE]))`, "shed: {{cause}}")).size(8, 8),
 	}
 }
 

@@ -205,6 +205,27 @@ as $$ select sidegate.mend(in_app, in_kind, in_owner, null) $$;
 
 -- +goose StatementBegin
 
+-- Removes up to batch changes of transactions that have not begun yet, and answers
+-- how many: they came with a dump of another cluster, whose numbers were higher.
+-- Every poll would find them again, until the numbers of this one have come so far;
+-- and every one would start over, if min_xid is from there too. In one snapshot no
+-- change of this cluster has a number at or above xmax.
+create function sidegate.trim_foreign(batch int) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off set enable_seqscan = off as $$
+declare
+  n bigint;
+begin
+  update sidegate.meta set min_xid = pg_snapshot_xmax(pg_current_snapshot())
+   where min_xid > pg_snapshot_xmax(pg_current_snapshot());
+  delete from sidegate.change where ctid = any (array(
+    select c.ctid from sidegate.change c where c.x >= pg_snapshot_xmax(pg_current_snapshot()) limit batch));
+  get diagnostics n = row_count;
+  return n;
+end $$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+
 -- Makes everyone who follows start over and read everything again, as after a
 -- TRUNCATE: for a database that was restored, of which nobody can tell what was
 -- set back. Headers stay, so that no version is given out twice within an
@@ -553,14 +574,14 @@ end $$;
 insert into sidegate.callable values
   ('audit', 'sidegate_read'), ('audit_feed', 'sidegate_read'), ('mentions', 'sidegate_read'),
   ('audit_turn', 'sidegate_write'), ('mend', 'sidegate_write'), ('bump_incarnation', 'sidegate_write'),
-  ('forget', 'sidegate_write'), ('trim_history', 'sidegate_write');
+  ('forget', 'sidegate_write'), ('trim_history', 'sidegate_write'), ('trim_foreign', 'sidegate_write');
 select sidegate.grant_roles();
 
 update sidegate.meta set schema_version = 16;
 
 -- +goose Down
 delete from sidegate.callable where function in
-  ('audit', 'audit_feed', 'mentions', 'audit_turn', 'mend', 'bump_incarnation', 'forget', 'trim_history');
+  ('audit', 'audit_feed', 'mentions', 'audit_turn', 'mend', 'bump_incarnation', 'forget', 'trim_history', 'trim_foreign');
 drop function sidegate.trim_history(text, interval, int);
 drop function sidegate.forget(text, text, int);
 drop function sidegate.mentions(text, text);
@@ -577,6 +598,7 @@ create trigger block_refuse_update
 drop function sidegate.round_json(sidegate.audit_round);
 drop function sidegate.audit_turn(interval, boolean, int, int);
 drop function sidegate.bump_incarnation();
+drop function sidegate.trim_foreign(int);
 
 -- +goose StatementBegin
 create function sidegate.rewrite(routine text, was text, becomes text) returns void
