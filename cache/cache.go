@@ -103,14 +103,15 @@ type Cache struct {
 	opts    Options
 	metrics *Metrics
 	started time.Time
-	off     guards // see guards.go
+	wall    func() time.Time // the host's clock
+	off     guards           // see guards.go
 
 	adding  sync.Mutex // of apps
 	tenants atomic.Pointer[tenants]
 	slots   atomic.Int64 // of all directories
 
 	feed        atomic.Pointer[feed] // nil until a server is followed
-	clockOffset atomic.Int64         // nanoseconds; see SetClockOffset
+	clockOffset atomic.Int64         // nanoseconds from steady to the database's clock
 	acct        *accountant
 	keeper      *keeper
 	staged      *staged // before a server is followed, if there is a warm file
@@ -126,7 +127,7 @@ func New(opts Options) (*Cache, error) {
 		return nil, fmt.Errorf("cache: options: %w", err)
 	}
 	c := &Cache{
-		opts: opts, metrics: opts.Metrics, started: time.Now(),
+		opts: opts, metrics: opts.Metrics, started: time.Now(), wall: time.Now,
 		gate: newGate(&opts),
 	}
 	c.tenants.Store(&tenants{})
@@ -235,10 +236,18 @@ func (d *Directory) keyOf(hash uint64) pageKey {
 	return makeKey(d.space, bits, hash>>(64-bits))
 }
 
-// SetClockOffset tells how far the database's clock is ahead of ours, as
-// measured at a poll. Expiries are compared with the corrected clock.
-func (c *Cache) SetClockOffset(ahead time.Duration) { c.clockOffset.Store(int64(ahead)) }
+// SetClockOffset tells how far the database's clock is ahead of this host's, as
+// measured at a poll. Expiries are compared with the database's clock. What is kept
+// is how far that is from a clock which nobody sets: if the host's jumps, an entry
+// expires neither sooner nor later, however long it takes until the next poll.
+func (c *Cache) SetClockOffset(ahead time.Duration) {
+	c.clockOffset.Store(int64(ahead + c.wall().Round(0).Sub(c.steady())))
+}
+
+// steady is the host's clock as it would be now if nobody had set it since the
+// cache was made. Without its monotonic part it is compared by what it shows.
+func (c *Cache) steady() time.Time { return c.started.Add(time.Since(c.started)).Round(0) }
 
 func (c *Cache) databaseClock() time.Time {
-	return time.Now().Add(time.Duration(c.clockOffset.Load()))
+	return c.steady().Add(time.Duration(c.clockOffset.Load()))
 }

@@ -100,6 +100,8 @@ func (w *faultWorld) writes(ctx context.Context, by hand, lists []*faultList) {
 				l.newest.Store(&revision{got.token, got.version})
 			}
 			acked.Add(1)
+		case history.Refused:
+			w.refuse(l)
 		case history.Unknown:
 			e.turn.Add(1)
 			e.listed = false

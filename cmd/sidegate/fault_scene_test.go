@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sidegate/sidegate/sync/postgres/localpg"
 	"github.com/sidegate/sidegate/sync/postgres/pgtest"
 )
 
@@ -12,16 +13,56 @@ import (
 // and lets nobody in.
 func newFaultScene(t *testing.T, configuration string, environ ...string) *faultRun {
 	t.Helper()
-	w := &faultRun{server: pgtest.Server(t, nil)}
-	dsn := w.server.DSN("postgres")
+	return newFaultSceneOn(t, pgtest.Server(t, nil), "postgres", configuration, environ...)
+}
+
+// newFaultSceneOn is newFaultScene on a database that there is.
+func newFaultSceneOn(t *testing.T, server *localpg.Server, database, configuration string, environ ...string) *faultRun {
+	t.Helper()
+	w := &faultRun{server: server}
+	dsn := server.DSN(database)
 	migrateUp(t, dsn)
 	w.faultWorld = newFaultWorld(t, dsn, faultBound)
 	for i := range 2 {
-		n, address := startNetwork(t, w.server.TCPDSN("postgres"))
+		n, address := startNetwork(t, server.TCPDSN(database))
 		w.networks = append(w.networks, n)
 		w.watch(startSidecar(t, address, configuration, environ...).ready(), i)
 	}
 	return w
+}
+
+// crowded lets in the crowd that every fault has to do with.
+func (w *faultRun) crowded() *faultRun {
+	w.t.Helper()
+	for _, s := range w.sidecars {
+		s.loaded()
+		w.give(&apiHand{w.faultWorld, s.sidecar}, 8)
+		w.give(&apiHand{w.faultWorld, s.sidecar}, 8)
+	}
+	w.give(&sqlHand{world: w.faultWorld}, 8)
+	w.begin()
+	return w
+}
+
+// endures lets a fault strike round after round. It leaves the report to the test.
+func (w *faultRun) endures(rounds int, strike func(round int) struck) {
+	w.t.Helper()
+	for round := range rounds {
+		w.healed()
+		w.round(func() struck { return strike(round) })
+	}
+	w.healed()
+}
+
+// session is a person at the database, who goes home at the end of the test.
+func (w *faultRun) session(statements string) *sqlSession {
+	w.t.Helper()
+	s, err := openSession(w.t.Context(), w.dsn)
+	w.do(err)
+	w.t.Cleanup(func() { _ = s.close() })
+	_, err = s.say(statements+" SELECT 'done';", 1)
+	w.do(err)
+	return s
 }
 
 // packetLate is too late for a poll, which may take a second, and for a write.

@@ -29,6 +29,8 @@ type termed struct {
 	name          string
 	recorder      *history.Recorder
 	acked, doubts atomic.Int64
+	home          atomic.Int64 // writers who have gone home
+	gone          atomic.Bool
 	known         [3]known // by each of its writers
 }
 
@@ -49,7 +51,7 @@ type doubt struct{ coming, going []string }
 // and every header counts the rows of its list.
 func TestFaultTerminated(t *testing.T) {
 	t.Parallel()
-	rounds := 8
+	rounds := termedAtOnce
 	if *chaos {
 		rounds = 1000
 	}
@@ -100,13 +102,16 @@ func terminate(t *testing.T, dsn string, all []*termed) (lost int) {
 		s.sidecar = bound(processes[i])
 		for i, write := range []func(*known){s.writeEntries, s.writeBatches, s.writeImports} {
 			s.known[i].there = map[string]bool{}
-			people.Go(func() { write(&s.known[i]) })
+			people.Go(func() {
+				defer s.home.Add(1)
+				write(&s.known[i])
+			})
 		}
 		people.Go(s.askEntries)
 	}
 	for _, s := range all {
 		moment := rand.Int64N(40)
-		waitFor(t, "enough is written", func() bool { return s.acked.Load() >= moment || t.Failed() })
+		waitFor(t, "enough is written", func() bool { return s.acked.Load() >= moment || s.home.Load() == int64(len(s.known)) })
 		s.signal(syscall.SIGTERM)
 	}
 	people.Wait()
@@ -147,7 +152,8 @@ func (s *termed) send(method, path, kind, body string) history.Outcome {
 	a, err := s.do(req)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return history.Refused // nobody listens any more
+		s.gone.Store(true) // nobody listens any more
+		return history.Refused
 	case err == nil && (a.status == http.StatusOK || a.status == http.StatusCreated):
 		s.acked.Add(1)
 		return history.Done
@@ -178,19 +184,18 @@ func (s *termed) writeEntries(k *known) {
 		w.Outcome = s.send(method, blockPath("default", owner, target), "", "")
 		w.End = s.recorder.Now()
 		s.recorder.Write(w)
-		if !k.learn(w.Outcome, d) {
+		if !k.learn(w.Outcome, d) || s.gone.Load() {
 			return
 		}
 	}
 }
 
-// writeBatches makes each batch add five entries and remove three of the one before.
+// writeBatches makes each batch add five entries and remove those of the one before.
 func (s *termed) writeBatches(k *known) {
 	owner := s.name + ".batches"
 	var coming, going []string
 	for n := 0; ; n++ {
-		going = coming[:min(3, len(coming))]
-		coming = nil
+		going, coming = coming, nil
 		for i := range 5 {
 			coming = append(coming, fmt.Sprintf("b%d-%d", n, i))
 		}
@@ -200,19 +205,22 @@ func (s *termed) writeBatches(k *known) {
 			return
 		}
 		outcome := s.send(http.MethodPost, listPath("default", owner)+":batch", "application/json", string(body))
-		if !k.learn(outcome, doubt{pairs(owner, coming), pairs(owner, going)}) {
+		if !k.learn(outcome, doubt{pairs(owner, coming), pairs(owner, going)}) || s.gone.Load() {
 			return
+		}
+		if outcome == history.Refused {
+			coming = going // they are still what the next one is to remove
 		}
 	}
 }
 
-// writeImports sends thirty lines at a time, ten to each of three lists.
+// writeImports sends thirty lines at a time, ten to each of three new lists.
 func (s *termed) writeImports(k *known) {
 	for n := 0; ; n++ {
 		var lines strings.Builder
 		var lists []doubt
 		for l := range 3 {
-			owner := fmt.Sprintf("%s.imports%d", s.name, l)
+			owner := fmt.Sprintf("%s.imports%d.%d", s.name, n, l)
 			var coming []string
 			for i := range 10 {
 				coming = append(coming, fmt.Sprintf("i%d-%d", n, i))
@@ -221,7 +229,7 @@ func (s *termed) writeImports(k *known) {
 			lists = append(lists, doubt{coming: pairs(owner, coming)})
 		}
 		outcome := s.send(http.MethodPost, "/v1/apps/default/import", "application/x-ndjson", lines.String())
-		if !k.learn(outcome, lists...) {
+		if !k.learn(outcome, lists...) || s.gone.Load() {
 			return
 		}
 	}
@@ -234,11 +242,13 @@ func pairs(owner string, targets []string) (pairs []string) {
 	return pairs
 }
 
-// learn takes down what became of a request and tells whether to go on.
+// learn takes down what became of a request and tells whether to go on, which takes
+// an answer.
 func (k *known) learn(outcome history.Outcome, parts ...doubt) bool {
 	switch outcome {
 	case history.Unknown:
 		k.doubts = append(k.doubts, parts...)
+		return false
 	case history.Done:
 		for _, d := range parts {
 			for _, pair := range d.coming {
@@ -248,9 +258,8 @@ func (k *known) learn(outcome history.Outcome, parts ...doubt) bool {
 				delete(k.there, pair)
 			}
 		}
-		return true
 	}
-	return false
+	return true
 }
 
 // askEntries asks what the sidecar enforces of the list that writeEntries writes.

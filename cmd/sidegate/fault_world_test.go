@@ -32,8 +32,9 @@ type faultWorld struct {
 	complaints atomic.Int64
 	lost       atomic.Int64 // sessions of SQL writers that ended
 
-	mu    sync.Mutex
-	acked []*atomic.Int64 // by writer
+	mu       sync.Mutex
+	acked    []*atomic.Int64 // by writer
+	refusals map[string]int  // by owner
 
 	strikes []strike
 }
@@ -271,6 +272,25 @@ func (w *faultWorld) agrees(s *watched, l *faultList, table map[string]bool) boo
 	whole.End = w.recorder.Now()
 	w.recorder.Read(whole)
 	return true
+}
+
+// refused is how many writes to these lists were refused.
+func (w *faultWorld) refused(lists ...*faultList) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range lists {
+		n += w.refusals[l.owner]
+	}
+	return n
+}
+
+func (w *faultWorld) refuse(l *faultList) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refusals == nil {
+		w.refusals = map[string]int{}
+	}
+	w.refusals[l.owner]++
 }
 
 // complain fails the test. A crowd that is unhappy says the same a thousand times.
