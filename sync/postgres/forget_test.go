@@ -288,6 +288,19 @@ func TestForgetBesideWriters(t *testing.T) {
 	}
 }
 
+// Who made an entry may be taken away, and nothing else be put in its place.
+func TestActorCanOnlyBeEmptied(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.edit(add("bob", "alice"))
+	f.refused("55000", `update sidegate.block set actor = 'somebody'`)
+	version := f.all(cache.KindBlock)["bob"].Version
+	f.exec(`update sidegate.block set actor = ''`)
+	if l := f.all(cache.KindBlock)["bob"]; l.Version != version {
+		t.Errorf("the list is another one by it: %+v", l)
+	}
+}
+
 func TestTrimHistory(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
