@@ -139,16 +139,8 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Sync.HardBound },
 	},
 	{
-		key: "sync.retention", yaml: "24h", want: 24 * time.Hour,
-		get: func(c *Config) any { return c.Sync.Retention },
-	},
-	{
-		key: "audit.period", yaml: "0s", want: time.Duration(0),
-		get: func(c *Config) any { return c.Audit.Period },
-	},
-	{
-		key: "audit.repair", yaml: "false", want: false,
-		get: func(c *Config) any { return c.Audit.Repair },
+		key: "audit.samples", yaml: "0.5", want: 0.5,
+		get: func(c *Config) any { return c.Audit.Samples },
 	},
 	{
 		key: "cache.max_bytes", yaml: "1GiB", want: int64(1 << 30),

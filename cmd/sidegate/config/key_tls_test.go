@@ -2,7 +2,8 @@ package config
 
 import "time"
 
-// tlsCases are the rows of the keys that begin and end a listener.
+// tlsCases are the rows of the keys that begin and end a listener, and of what
+// outlives it: the file of memory, and how the database is kept in order.
 var tlsCases = []keyCase{
 	tlsCase("check", "cert_file", "key_file", "/c.pem", func(t *TLS) string { return t.CertFile }),
 	tlsCase("check", "key_file", "cert_file", "/k.pem", func(t *TLS) string { return t.KeyFile }),
@@ -23,6 +24,26 @@ var tlsCases = []keyCase{
 	{
 		key: "shutdown_timeout", yaml: "20s", want: 20 * time.Second,
 		get: func(c *Config) any { return c.Shutdown.Timeout },
+	},
+	{
+		key: "sync.retention", yaml: "24h", want: 24 * time.Hour,
+		get: func(c *Config) any { return c.Sync.Retention },
+	},
+	{
+		key: "audit.period", yaml: "0s", want: time.Duration(0),
+		get: func(c *Config) any { return c.Audit.Period },
+	},
+	{
+		key: "audit.repair", yaml: "false", want: false,
+		get: func(c *Config) any { return c.Audit.Repair },
+	},
+	{
+		key: "cache.warm_file", yaml: "/var/cache/sidegate/warm", want: "/var/cache/sidegate/warm",
+		get: func(c *Config) any { return c.Cache.WarmFile },
+	},
+	{
+		key: "cache.warm_interval", yaml: "1m", want: time.Minute,
+		get: func(c *Config) any { return c.Cache.WarmInterval },
 	},
 }
 
