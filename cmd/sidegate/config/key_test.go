@@ -291,10 +291,6 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Apps["acme"].KnownUsers },
 	},
 	{
-		key: "apps.*.history_retention", yaml: "720h", want: 720 * time.Hour,
-		get: func(c *Config) any { return c.Apps["acme"].HistoryRetention },
-	},
-	{
 		key: "apps.*.invitations", yaml: "exclude", want: filter.InvitationsExclude,
 		get: func(c *Config) any { return c.Apps["acme"].Policy.Invitations },
 	},

@@ -38,6 +38,10 @@ var tlsCases = []keyCase{
 		get: func(c *Config) any { return c.Audit.Repair },
 	},
 	{
+		key: "apps.*.history_retention", yaml: "720h", want: 720 * time.Hour,
+		get: func(c *Config) any { return c.Apps["acme"].HistoryRetention },
+	},
+	{
 		key: "cache.warm_file", yaml: "/var/cache/sidegate/warm", want: "/var/cache/sidegate/warm",
 		get: func(c *Config) any { return c.Cache.WarmFile },
 	},
