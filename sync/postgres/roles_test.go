@@ -54,12 +54,17 @@ func TestRoleThatWrites(t *testing.T) {
 	w.exec(`select sidegate.once('default', 'k', '1 h'), sidegate.forget_keys(1), sidegate.set_allowlist_modes('default', '{bob}', true)`)
 	w.exec(`select sidegate.direct_room('default', 'a', 'b'), sidegate.set_direct_room('default', 'a', 'b', 'r')`)
 	w.exec(anImport)
+	w.exec(`select sidegate.audit_turn('1 h', true, 10, 10), sidegate.mend('default', 'block', 'bob', null), sidegate.bump_incarnation()`)
+	w.exec(`select sidegate.forget('default', 'nobody', 10), sidegate.trim_history('default', '1 h', 10)`)
 	w.refused(denied, anEntry)
 	for _, table := range []string{"meta", "app", "owner", "block", "change", "history", "room", "directory", "profile", "nonce"} {
 		w.refused(denied, `select from sidegate.`+table)
 		w.refused(denied, `delete from sidegate.`+table)
 	}
 	w.refused(denied, `select sidegate.page('default', 'block', 0, 1)`)
+	w.refused(denied, `select sidegate.audit('', '', 0, '', null, 1, 1)`)
+	w.refused(denied, `select sidegate.mentions('default', 'bob')`)
+	w.refused(denied, `select from sidegate.audit_round`)
 	w.refused(denied, `select sidegate.grant_roles()`)
 	w.refused(denied, `select sidegate.lock_lists('default', '{block}', '{bob}')`)
 }
@@ -97,6 +102,10 @@ func TestRoleThatReads(t *testing.T) {
 		r.refused(denied, `delete from sidegate.`+table)
 	}
 	r.refused(denied, `select from sidegate.nonce`)
+	r.exec(`select sidegate.audit('', '', 0, '', null, 1, 1), sidegate.audit_feed('0', 1), sidegate.mentions('default', 'bob')`)
+	for _, call := range []string{"mend('default', 'block', 'bob', null)", "bump_incarnation()", "forget('default', 'bob', 1)", "audit_turn('1 h', true, 1, 1)"} {
+		r.refused(denied, `select sidegate.`+call)
+	}
 	r.refused(denied, anEdit)
 	r.refused(denied, aUser)
 	r.refused(denied, anImport)

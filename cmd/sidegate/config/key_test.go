@@ -29,7 +29,7 @@ var acmeJWT = func(get func(*JWT) any) func(*Config) any {
 
 // keyCases has a row for every key of the table: a wrong name in a struct tag,
 // a value that ends in its neighbour or a variable that is not read shows here.
-var keyCases = slices.Concat(memoryCases, []keyCase{
+var keyCases = slices.Concat(memoryCases, probeCases, []keyCase{
 	{
 		key: "check.listen", yaml: "['127.0.0.1:1', 'unix:///s']", text: "127.0.0.1:1,unix:///s",
 		want: []Address{{"tcp", "127.0.0.1:1", 0}, {"unix", "/s", 0o600}},
@@ -143,6 +143,10 @@ var keyCases = slices.Concat(memoryCases, []keyCase{
 		get: func(c *Config) any { return c.Sync.Retention },
 	},
 	{
+		key: "apps.*.history_retention", yaml: "720h", want: 720 * time.Hour,
+		get: func(c *Config) any { return c.Apps["acme"].HistoryRetention },
+	},
+	{
 		key: "log.level", yaml: "debug", want: "debug",
 		get: func(c *Config) any { return c.Log.Level },
 	},
@@ -237,10 +241,6 @@ var keyCases = slices.Concat(memoryCases, []keyCase{
 	{
 		key: "apps.*.known_users", yaml: "true", want: true,
 		get: func(c *Config) any { return c.Apps["acme"].KnownUsers },
-	},
-	{
-		key: "apps.*.history_retention", yaml: "720h", want: 720 * time.Hour,
-		get: func(c *Config) any { return c.Apps["acme"].HistoryRetention },
 	},
 	{
 		key: "apps.*.invitations", yaml: "exclude", want: filter.InvitationsExclude,

@@ -1,13 +1,9 @@
 package config
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
-// tlsCases are the rows of the keys that begin and end a listener, and those that
-// stand in files of their own.
-var tlsCases = slices.Concat(probeCases, []keyCase{
+// tlsCases are the rows of the keys that begin and end a listener.
+var tlsCases = []keyCase{
 	tlsCase("check", "cert_file", "key_file", "/c.pem", func(t *TLS) string { return t.CertFile }),
 	tlsCase("check", "key_file", "cert_file", "/k.pem", func(t *TLS) string { return t.KeyFile }),
 	tlsCase("check", "client_ca_file", "cert_file key_file", "/ca.pem", func(t *TLS) string { return t.ClientCAFile }),
@@ -28,15 +24,7 @@ var tlsCases = slices.Concat(probeCases, []keyCase{
 		key: "shutdown_timeout", yaml: "20s", want: 20 * time.Second,
 		get: func(c *Config) any { return c.Shutdown.Timeout },
 	},
-	{
-		key: "cache.warm_file", yaml: "/var/cache/sidegate/warm", want: "/var/cache/sidegate/warm",
-		get: func(c *Config) any { return c.Cache.WarmFile },
-	},
-	{
-		key: "cache.warm_interval", yaml: "1m", want: time.Minute,
-		get: func(c *Config) any { return c.Cache.WarmInterval },
-	},
-})
+}
 
 func tlsCase(listener, key, with, yaml string, get func(*TLS) string) keyCase {
 	text := yaml
