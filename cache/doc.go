@@ -16,9 +16,14 @@
 // Ristretto holds the byte budget and decides what stays; it stores no page, and
 // its callbacks can only clear a slot. The accountant, one goroutine of
 // [Cache.Run], is its only caller. The keeper, the other one, loads ahead what
-// fits and reads suspect pages again, in two streams that it waits for. A
+// fits and reads suspect pages again, in two streams that it waits for. The gate
+// says of each page that is missed, at once, whether it will be read: a slow
+// database makes lists unknown and has nobody wait for nothing ([LoadLimits]). A
 // [Loader] hands what it reads to an [Intake], which checks it and keeps
 // fingerprints only.
+//
+// [Cache.Sample] compares a page with the database and changes nothing, for whoever
+// wants to know whether all of this works; [Sample.Renew] replaces it like any load.
 //
 // # Invariants
 //

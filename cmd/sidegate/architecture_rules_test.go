@@ -48,8 +48,8 @@ var floors = map[string][]string{
 	"cmd/sidegate/systemd":  {},
 	"cmd/sidegate/headroom": {},
 	"cmd/sidegate/tracing":  {"metrics/border"},
+	"cmd/sidegate/prober":   {}, // judges answers, whoever asks
 	"cmd/sidegate/warm":     {"cache", "sync"},
-	"cmd/sidegate/prober":   {},                                      // judges answers, whoever asks
 	"deploy/image":          {"bench/load", "sync/postgres/localpg"}, // starts the program from outside
 	"deploy/release":        {},                                      // reads binaries
 	"bench":                 {"*"},
