@@ -70,15 +70,21 @@ const sampleTries = 1024
 
 // Sample chooses one page of memory, each with the same chance, and reads it from
 // the database, as a load does but without a word to those who ask: what is read
-// is not published. It takes [Options.LoadTimeout] at most, and no read while
-// somebody waits for a page, unless it is urgent. Besides those two the errors are
-// the loader's.
+// is not published. It takes [Options.LoadTimeout] at most. While somebody waits for
+// a page it is [ErrBusy], unless it is urgent: then it takes its turn among them.
+// Other errors are the loader's.
 func (c *Cache) Sample(ctx context.Context, urgent bool) (*Sample, error) {
 	now := c.feed.Load()
 	if now == nil {
 		return nil, ErrNothingToSample
 	}
-	if c.asked.Load() > 0 && !urgent || !c.gate.tryAhead() {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
+	defer cancel()
+	if urgent {
+		if err := c.gate.enterAhead(ctx); err != nil {
+			return nil, err
+		}
+	} else if c.asked.Load() > 0 || !c.gate.tryAhead() {
 		return nil, ErrBusy
 	}
 	defer c.gate.leaveAhead()
@@ -86,8 +92,6 @@ func (c *Cache) Sample(ctx context.Context, urgent bool) (*Sample, error) {
 	if p == nil {
 		return nil, ErrNothingToSample
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
-	defer cancel()
 	s := d.sampleOf(p)
 	if err := s.compareWith(ctx, now); err != nil {
 		return nil, err

@@ -272,6 +272,21 @@ func TestWhenNothingIsSampled(t *testing.T) {
 	if _, err := c.Sample(t.Context(), true); err != nil {
 		t.Errorf("urgent: %v", err)
 	}
+	c.asked.Add(-1)
+	for c.gate.tryAhead() { // all connections are in use
+	}
+	if _, err := c.Sample(t.Context(), false); !errors.Is(err, ErrBusy) {
+		t.Errorf("without a connection: %v", err)
+	}
+	taken := make(chan error, 1)
+	go func() {
+		_, err := c.Sample(context.Background(), true)
+		taken <- err
+	}()
+	c.gate.leaveAhead()
+	if err := <-taken; err != nil {
+		t.Errorf("urgent, when a connection is free again: %v", err)
+	}
 	follow(c, db)
 	if _, err := c.Sample(t.Context(), true); !errors.Is(err, ErrNothingToSample) {
 		t.Errorf("of an older epoch: %v", err)

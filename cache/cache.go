@@ -32,6 +32,9 @@ type Options struct {
 	// Warm is the memory of an earlier process, for [Cache.Stage]; nil = none. The
 	// process takes its fingerprints over, so it is for the first cache of a process.
 	Warm *WarmFile
+	// Headers compares what a warm start has brought with the database, once all
+	// is in memory; nil = not compared.
+	Headers HeaderReader
 	// LoadTimeout is the deadline of one shared page read. Default 150 ms:
 	// a check that waits longer is better answered "unknown".
 	LoadTimeout time.Duration
@@ -51,6 +54,12 @@ type Options struct {
 // how many pages there are; they may be rough.
 type Sizer interface {
 	Sizes(ctx context.Context, app string, kind Kind) (lists, entries int64, err error)
+}
+
+// HeaderReader reads the headers of all lists of a range from one snapshot, empty
+// lists that have a version included. It keeps none of the bytes that each is handed.
+type HeaderReader interface {
+	Headers(ctx context.Context, app string, kind Kind, r Range, each func(Header)) error
 }
 
 const (

@@ -22,6 +22,9 @@
 // [Loader] hands what it reads to an [Intake], which checks it and keeps
 // fingerprints only.
 //
+// [Cache.Sample] compares a page with the database and changes nothing, for whoever
+// wants to know whether all of this works; [Sample.Renew] replaces it like any load.
+//
 // # Invariants
 //
 //	D1 A page is answered from only if it was in its slot, or was the result of

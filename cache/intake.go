@@ -77,7 +77,7 @@ func (in *intake) List(h Header) {
 	if !in.reach.holds(l.hash) {
 		in.refuse("a list outside of the range")
 	}
-	if h.Size > maxListSize {
+	if h.Size > maxRead {
 		in.refuse("header says %d entries", h.Size)
 	}
 	in.lists = append(in.lists, l)
@@ -91,7 +91,7 @@ func (in *intake) List(h Header) {
 // Entry implements [Intake].
 func (in *intake) Entry(target []byte, expires int64) {
 	n := len(in.room.words) - in.room.from
-	if !in.open || n >= maxListSize {
+	if !in.open || n >= maxRead {
 		in.refuse("an entry that belongs to no list")
 		return
 	}

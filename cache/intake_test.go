@@ -92,7 +92,7 @@ func checkPageHas(t *testing.T, p *page, want *List) {
 
 // What does not add up makes no page, whatever it is.
 func TestAnIntakeRefusesWhatDoesNotAddUp(t *testing.T) {
-	long := listOf("long", 1, manyEntries(maxListSize+1)...)
+	long := listOf("long", 1, manyEntries(maxRead+1)...)
 	for name, spoil := range map[string]func(in *intake){
 		"an entry before any list":     func(in *intake) { in.Entry([]byte("a"), 0); in.Done(Identity{}, 0) },
 		"an entry behind the end":      func(in *intake) { in.Done(Identity{}, 0); in.Entry([]byte("a"), 0) },
@@ -171,7 +171,7 @@ func FuzzIntake(f *testing.F) {
 			one.handTo(in)
 			in.Done(Identity{}, 1)
 			all, err := in.sorted()
-			fits := one.Size == right.Size && one.Digest == right.Digest && len(one.Entries) <= maxListSize
+			fits := one.Size == right.Size && one.Digest == right.Digest && len(one.Entries) <= maxRead
 			if (err == nil) != fits {
 				t.Fatalf("%d entries, header says %d: %v", len(one.Entries), one.Size, err)
 			}

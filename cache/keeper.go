@@ -22,6 +22,7 @@ type keeper struct {
 	// inherited is what a warm file says there is, for the first plan.
 	inherited map[*Directory]demand
 	sizes     atomic.Pointer[[]demand] // known, for whoever writes a warm file
+	proof     *proof                   // of what a warm start has brought; nil = none is due
 
 	patience int // looks for growth to leave out after one more in vain
 	rest     int // of them, those that are left
@@ -97,6 +98,7 @@ func (k *keeper) run(ctx context.Context) error {
 		if looking {
 			k.looked()
 		}
+		k.prove(ctx)
 	}
 }
 

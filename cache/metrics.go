@@ -18,6 +18,7 @@ type Metrics struct {
 	loadsShed        [causes]prometheus.Counter
 	preloadErrors    prometheus.Counter
 	preloadPages     prometheus.Counter
+	warmReread       prometheus.Counter
 	preloaded        prometheus.Gauge
 	applied          prometheus.Counter
 	gaps             prometheus.Counter
@@ -47,6 +48,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Attempts to learn how much there is to load ahead that failed."),
 		preloadPages: counter("cache_preload_pages_total",
 			"Pages read before anybody asked for them, or again because following had started over."),
+		warmReread: counter("cache_warm_reread_pages_total",
+			"Pages of the warm file whose headers in the database were others when they were compared, read again. A few are normal under writes; many: the database was changed behind its log while no process ran."),
 		applied: counter("sync_events_total",
 			"Changes handed to the cache, by the feed and by own writes."),
 		gaps: counter("sync_gaps_total",

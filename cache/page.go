@@ -57,6 +57,10 @@ const (
 
 	// maxListSize is the most entries a list can have.
 	maxListSize = 3000
+	// maxRead is the most that are read of one. Only somebody who went past the
+	// triggers makes a list too long; then its entries count all the same, or
+	// nobody in its page would have an answer.
+	maxRead = 1 << 17
 	// longList is the size from which a list gets a block of its own, so
 	// that a neighbour's change does not copy it.
 	longList = 256

@@ -118,13 +118,17 @@ func TestPrepareRefusesRowsThatDoNotAddUp(t *testing.T) {
 	if _, err := prepare(&good, testSalt); err != nil {
 		t.Fatal(err)
 	}
+	long := listOf("o", 3, manyEntries(maxListSize+1)...)
+	if _, err := prepare(&long, testSalt); err != nil {
+		t.Errorf("a list that is too long has no answer: %v", err)
+	}
 	for name, spoil := range map[string]func(*List){
 		"a row is missing":    func(l *List) { l.Entries = l.Entries[:1] },
 		"size is wrong":       func(l *List) { l.Size++ },
 		"other target":        func(l *List) { l.Entries[0].Target = "z" },
 		"other expiry":        func(l *List) { l.Entries[1].Expires++ },
 		"mode missing":        func(l *List) { l.Allowlist = true },
-		"more than may be":    func(l *List) { *l = listOf("o", 1, manyEntries(maxListSize+1)...) },
+		"more than is read":   func(l *List) { *l = listOf("o", 1, manyEntries(maxRead+1)...) },
 		"digest of the empty": func(l *List) { l.Digest = 0 },
 	} {
 		l := listOf("o", 3, Entry{Target: "x"}, Entry{Target: "y", Expires: 5})

@@ -181,7 +181,8 @@ func (c *Cache) Discard() {
 // answered: at the moment at which a server is followed, memory is equal to it.
 func (c *Cache) Resume(asOf Instant, changes []Change) {
 	c.bring(c.epochNow(), c.staged.place.Identity, changes)
-	c.keeper.inherited = c.staged.known // it is still: there is no server to ask
+	// The keeper is still: there is no server to ask.
+	c.keeper.inherited, c.keeper.proof = c.staged.known, &proof{}
 	c.beginEpoch(c.staged.place.Identity, asOf)
 	c.keeper.poke()
 }

@@ -210,6 +210,10 @@ type warmWriter struct {
 	sum     uint32
 	written int64
 	words   []uint64 // pages that are not written yet
+
+	now   *feed // whose pages are written
+	pause func(context.Context) error
+	held  Warmth // by the pages so far
 }
 
 func (w *warmWriter) start() error {
@@ -285,7 +289,7 @@ func (c *Cache) Save(ctx context.Context, to io.Writer, opts SaveOptions) (out W
 		return out, ErrMoved
 	}
 	spaces := c.spaces()
-	w := &warmWriter{to: to}
+	w := &warmWriter{to: to, now: now, pause: opts.Pause}
 	if err := w.start(); err != nil {
 		return out, err
 	}
@@ -293,7 +297,7 @@ func (c *Cache) Save(ctx context.Context, to io.Writer, opts SaveOptions) (out W
 		return out, err
 	}
 	for i, d := range spaces {
-		if err := d.save(ctx, w, uint32(i), now, &out, opts.Pause); err != nil {
+		if err := d.save(ctx, w, uint32(i)); err != nil {
 			return out, err
 		}
 	}
@@ -304,9 +308,9 @@ func (c *Cache) Save(ctx context.Context, to io.Writer, opts SaveOptions) (out W
 	if !ok {
 		return out, ErrMoved
 	}
-	err = w.encode(blockEnd, warmEnd{Through: through, Pages: out.Pages})
-	out.Bytes = w.written
-	return out, err
+	err = w.encode(blockEnd, warmEnd{Through: through, Pages: w.held.Pages})
+	w.held.Bytes = w.written
+	return w.held, err
 }
 
 // warmHead describes what is there. Directories that grow meanwhile have pages of
@@ -328,29 +332,29 @@ func (c *Cache) warmHead(at Place, spaces []*Directory) *warmHead {
 }
 
 // save writes the pages of a directory.
-func (d *Directory) save(ctx context.Context, w *warmWriter, no uint32, now *feed, out *Warmth, pause func(context.Context) error) error {
+func (d *Directory) save(ctx context.Context, w *warmWriter, no uint32) error {
 	for i := range d.shards {
 		t := d.shards[i].table.Load()
 		for j := range t.slots {
 			p := t.slots[j].Load()
 			// A page of an older epoch is not known to hold what was applied.
-			if p == nil || p.epoch != now.epoch || p.salt != now.identity.Salt {
+			if p == nil || p.epoch != w.now.epoch || p.salt != w.now.identity.Salt {
 				continue
 			}
 			w.words = p.appendTo(w.words, no)
-			out.Pages++
-			out.Lists += int64(p.lists)
-			out.Entries += int64(p.entries)
+			w.held.Pages++
+			w.held.Lists += int64(p.lists)
+			w.held.Entries += int64(p.entries)
 			if len(w.words)*8 < warmBlock {
 				continue
 			}
 			if err := w.flush(); err != nil {
 				return err
 			}
-			if d.cache.feed.Load() != now {
+			if d.cache.feed.Load() != w.now {
 				return ErrMoved
 			}
-			if err := pause(ctx); err != nil {
+			if err := w.pause(ctx); err != nil {
 				return err
 			}
 		}

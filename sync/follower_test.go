@@ -26,7 +26,7 @@ type fakeSource struct {
 	polls    []Position // what was asked for
 	identity cache.Identity
 	loads    int
-	other    bool // bob has blocked carol instead, at the same version
+	list     []cache.Entry // bob's, if it is another one
 }
 
 func (s *fakeSource) Poll(ctx context.Context, from Position) (Batch, error) {
@@ -59,11 +59,7 @@ func (s *fakeSource) Load(_ context.Context, _ string, kind cache.Kind, r cache.
 	s.loads++
 	out := cache.Loaded{Identity: s.identity}
 	if h := cache.HashOwner("bob", s.identity.Salt); kind == cache.KindBlock && r.Lo <= h && h <= r.Hi {
-		e := []cache.Entry{{Target: "alice"}}
-		if s.other {
-			e = []cache.Entry{{Target: "carol"}}
-		}
-		out.Lists = []cache.List{{Owner: "bob", Version: 1, Size: 1, Digest: cache.ListDigest(false, e), Entries: e}}
+		out.Lists = []cache.List{s.bobs()}
 		out.Count = 1
 	}
 	return out, nil

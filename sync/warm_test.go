@@ -34,6 +34,15 @@ func (l *legacy) Refuse(cause string) {
 
 func (l *legacy) Accept() { l.resumed++ }
 
+// bobs is the list that reads of pages find.
+func (s *fakeSource) bobs() cache.List {
+	e := s.list
+	if e == nil {
+		e = []cache.Entry{{Target: "alice"}}
+	}
+	return cache.List{Owner: "bob", Version: 1, Size: 1, Digest: cache.ListDigest(false, e), Entries: e}
+}
+
 // leave runs a process that knows bob's list, by which he has blocked alice, up to
 // transaction 10, and returns its memory.
 func leave(t *testing.T) *cache.WarmFile {
@@ -161,7 +170,7 @@ func TestTheIdentityGuardsAWarmStart(t *testing.T) {
 			w.follower.trusting = !guarded
 			promoted := server
 			promoted.Timeline++
-			w.source.identity, w.source.other = promoted, true
+			w.source.identity, w.source.list = promoted, []cache.Entry{{Target: "carol"}}
 			w.source.set(func(from Position) (Batch, error) {
 				b, err := at(20, 20)(from)
 				b.Identity = promoted

@@ -195,6 +195,9 @@ func (s *sidegate) apply(g *generation) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.sampler.SetSamples(g.cfg.Audit.Samples); err != nil {
+		return err
+	}
 	if err := s.cache.SetLoadLimits(loadLimits(g.cfg)); err != nil {
 		return err
 	}

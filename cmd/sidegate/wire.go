@@ -46,6 +46,7 @@ type sidegate struct {
 	cache    *cache.Cache
 	warm     *warm.File // nil if it is off
 	follower *blocksync.Follower
+	sampler  *blocksync.Auditor
 	hints    *postgres.Hints   // nil if they are off
 	limits   *limits           // nil if block lists are not served
 	sweeper  *postgres.Sweeper // likewise
@@ -111,7 +112,7 @@ func buildSidegate(ctx context.Context, cfg *config.Config, log *slog.Logger, do
 func (s *sidegate) buildCore() (err error) {
 	memory := cache.Options{
 		MaxBytes: s.planMemory(), Apps: slices.Sorted(maps.Keys(s.cfg.Apps)),
-		Loader: s.store, Sizer: s.store, LoadTimeout: filter.DefaultLoadTimeout,
+		Loader: s.store, Sizer: s.store, Headers: s.store, LoadTimeout: filter.DefaultLoadTimeout,
 		MaxLoads: postgres.LoadConns, Loads: loadLimits(s.cfg),
 		Metrics: cache.NewMetrics(s.registry), Logger: s.log,
 	}
@@ -134,6 +135,9 @@ func (s *sidegate) buildCore() (err error) {
 	if s.warm != nil {
 		s.warm.Attach(s.cache, s.follower.Place)
 	}
+	if s.sampler, err = s.newSampler(); err != nil {
+		return err
+	}
 	hintCounts := postgres.NewHintMetrics(s.registry)
 	if !s.cfg.Sync.Hints {
 		return nil
@@ -142,6 +146,18 @@ func (s *sidegate) buildCore() (err error) {
 		Store: s.store.Store, Wake: s.follower.Wake, Metrics: hintCounts, Logger: s.log,
 	})
 	return err
+}
+
+// newSampler makes what compares memory with the database. Who serves block lists
+// may tell all processes that theirs is wrong.
+func (s *sidegate) newSampler() (*blocksync.Auditor, error) {
+	opts := blocksync.AuditOptions{
+		Follower: s.follower, Metrics: blocksync.NewAuditMetrics(s.registry), Logger: s.log, Samples: s.cfg.Audit.Samples,
+	}
+	if len(s.cfg.API.Listen) > 0 {
+		opts.Incarnation = s.store
+	}
+	return blocksync.NewAuditor(opts)
 }
 
 // loadLimits are what the configuration says of page reads.
@@ -304,7 +320,7 @@ func (s *sidegate) run(ctx context.Context) error {
 	for _, k := range s.keepers {
 		ops = append(ops, k.Run)
 	}
-	upkeep = append(upkeep, s.crew.run, s.reloads.run)
+	upkeep = append(upkeep, s.sampler.Run, s.crew.run, s.reloads.run)
 	if s.hints != nil {
 		upkeep = append(upkeep, s.hints.Run)
 	}

@@ -146,13 +146,14 @@ func (a *Auditor) report(ctx context.Context, turn *AuditTurn) {
 		if a.lines++; a.lines > auditLines {
 			break
 		}
-		attrs := []any{"app", d.App, "kind", d.Kind, "user", a.name(d.Owner), "size", d.Size, "rows", d.Rows}
 		if d.Reason == DamageLimit {
-			a.logger.WarnContext(ctx, "a list has more entries than any may have; all of them count", attrs...)
+			a.logger.WarnContext(ctx, "a list has more entries than any may have; all of them count",
+				"app", d.App, "kind", d.Kind, "owner", a.name(d.Owner), "size", d.Size, "rows", d.Rows)
 			continue
 		}
 		a.logger.ErrorContext(ctx, "the database was changed behind its triggers: a list is not what its header says",
-			append(attrs, "reason", d.Reason, "repaired", d.Repaired)...)
+			"app", d.App, "kind", d.Kind, "owner", a.name(d.Owner), "size", d.Size, "rows", d.Rows,
+			"reason", d.Reason, "repaired", d.Repaired)
 	}
 	if turn.StartedOver {
 		a.logger.ErrorContext(ctx, "lists of the database were set back, as by a restore; every list is read again everywhere")

@@ -115,11 +115,11 @@ func TestAuditorReports(t *testing.T) {
 			}
 		})
 		for text, want := range map[string]int{
-			"user=~u": 19, // by the name that was asked for
+			"owner=~u": 19, // by the name that was asked for
 			"size=0 rows=7 reason=size repaired=true": 19,
-			"user=~big":  1,
-			"user=~held": 0, // the twenty-first
-			"set back":   1,
+			"owner=~big":  1,
+			"owner=~held": 0, // the twenty-first
+			"set back":    1,
 			"lists=110 damaged=20 repaired=19 oversize=1": 1,
 			"level=ERROR": 20,
 		} {

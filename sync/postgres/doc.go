@@ -29,7 +29,7 @@
 //
 // P2. Header and rows agree: size is the number of rows, digest the XOR of
 // their hashes (see [cache.ListDigest]). Only bypassing the triggers can break
-// it; [Store.Repair] mends it.
+// it; [Store.Audit] finds that and [Store.Mend] mends it, see below.
 //
 // P3. No list grows beyond its app's limit, whoever writes: the limit is
 // checked after the header is locked and moved. A lowered limit keeps what is
@@ -86,6 +86,33 @@
 // fencing keeps others from the old primary. A connection that leads to an old
 // primary, or to a standby, is closed, and the next one goes where the name leads.
 //
+// P11. A header may go, with its owner, and nobody writes on without it. Whoever
+// waited for its lock finds it gone and is undone (40001), to begin anew: a header
+// that is made then starts above the floor of the versions, which the one that
+// removed it has raised in the same transaction, and which is read after the wait.
+// Sidecars are told to read the list again by a change one version further, for
+// their record of it would otherwise outlive it.
+//
+// # Audit
+//
+// [Auditor] compares, piece by piece and once in a period, entries with headers and
+// headers with the feed. Each comparison is one statement, thus one snapshot, in
+// which a transaction has written all of these or none: a writer at the same time is
+// never taken for damage, and none waits. That the header is not older than the feed
+// is the only trace of a restore which set header and entries back together; beyond
+// the feed there is none in the database.
+//
+// What is there is the truth: a repair counts and never adds or removes an entry.
+// It moves the version by 2³², not by one. Whoever went past the triggers may have
+// set versions back, and a sidecar that holds a higher one would take the correction
+// for old news. Where headers are older than the feed, other lists may have been set
+// back without a trace: then the incarnation is new, and everybody starts over.
+//
+// Of several processes one works at a time: a piece is a transaction that takes an
+// advisory lock and leaves in sidegate.audit_round where it got to, so that neither a
+// pooler nor a crash costs anything. The pace comes from the clock of the database
+// and the size of the round before, and is thus the same however many processes ask.
+//
 // # Writes that share a transaction
 //
 // An addition of one entry goes through [together]: while one transaction is under
@@ -123,7 +150,7 @@
 // loads cannot starve the feed or the writes, nor a slow export anybody. [Hints]
 // has a connection of its own. [Open] starts the pools' own
 // housekeeping and [Store.Close] ends it; the loops of this package are
-// [Sweeper.Run] and [Hints.Run], which block until their context ends.
+// [Sweeper.Run], [Auditor.Run] and [Hints.Run], which block until their context ends.
 //
 // The package imports [cache] and [filter] for their types and [blocksync] for
 // the position; it knows nothing of HTTP.

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -208,6 +209,38 @@ func TestForgetBesideAWriterWhoWaits(t *testing.T) {
 				t.Errorf("damage: %v", reasons(found))
 			}
 		})
+	}
+}
+
+// Without that, the entry is stored beside a header that is not there: it is in no
+// page, and nobody is told.
+func TestForgetWithoutTheGuard(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.exec(`do $do$ begin
+		execute replace(pg_get_functiondef('sidegate.block_edited'::regproc), 'if not found and step > 0 then', 'if false then');
+	end $do$`)
+	f.edit(add("victim", "x"))
+	f.edit(filter.Edit{List: blockList("victim"), Remove: []string{"x"}})
+	tx, err := f.hand.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), `select sidegate.forget('default', 'victim', 100)`); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error, 1)
+	go func() {
+		_, err := f.hand.Exec(t.Context(), `insert into sidegate.block (app, owner, target) values ('default', 'victim', 'a')`)
+		written <- err
+	}()
+	f.waitUntil(`select exists (select from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database())`)
+	if err := errors.Join(tx.Commit(t.Context()), <-written); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, found := f.audit(""); !slices.Equal(reasons(found), []string{"header block victim"}) {
+		t.Errorf("the guard is not needed: %v", found)
 	}
 }
 

@@ -30,6 +30,32 @@ union all
 select '', owner, version, size, digest, allowlist, targets, soon, until
   from sidegate.page($1::text, $2::text, $3::bigint, $4::bigint)`
 
+const headersSQL = `select owner, version, size, digest from sidegate.owner
+	where app = $1::text and kind = $2::text and owner_hash between $3::bigint and $4::bigint`
+
+// Headers reads what the lists of a range say about themselves and none of their
+// entries, as [cache.HeaderReader] asks. The owner that each is called with lasts for
+// the call. The caller's context is the deadline.
+func (s *Store) Headers(ctx context.Context, app string, kind cache.Kind, r cache.Range, each func(cache.Header)) error {
+	lo, hi := signed(r)
+	rows, err := s.loads.Query(ctx, headersSQL, app, kind.String(), lo, hi)
+	if err != nil {
+		return readError("read headers", err)
+	}
+	var owner string
+	var digest int64
+	var h cache.Header
+	_, err = pgx.ForEachRow(rows, []any{&owner, &h.Version, &h.Size, &digest}, func() error {
+		h.Owner, h.Digest = []byte(owner), uint64(digest)
+		each(h)
+		return nil
+	})
+	if err != nil {
+		return readError("read headers", err)
+	}
+	return nil
+}
+
 type loadHead struct {
 	Identity whoJSON `json:"identity"`
 	Count    int     `json:"count"`

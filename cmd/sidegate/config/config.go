@@ -161,17 +161,19 @@ type Sync struct {
 	Retention time.Duration `koanf:"retention"`
 }
 
-// Audit says how the database is compared with itself.
+// Audit says how the database is compared with itself, and memory with it.
 type Audit struct {
-	Period time.Duration `koanf:"period"` // 0 = never
-	Repair bool          `koanf:"repair"`
+	// Samples is how many pages of memory are compared a second; 0 = none.
+	Samples float64       `koanf:"samples"`
+	Period  time.Duration `koanf:"period"` // 0 = never
+	Repair  bool          `koanf:"repair"`
 }
 
 // Cache is the memory for lists.
 type Cache struct {
 	// MaxBytes bounds it; [Auto] = what the limit of the process has room for.
 	MaxBytes int64 `koanf:"max_bytes"`
-	// The others bound the reads of what is not in it.
+	// The next three bound the reads of what is not in it.
 	LoadRate  int `koanf:"load_rate"`  // a second
 	LoadBurst int `koanf:"load_burst"` // at once
 	LoadQueue int `koanf:"load_queue"` // that wait

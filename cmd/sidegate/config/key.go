@@ -78,7 +78,7 @@ var hotKeys = []string{
 	"api.tokens", "api.jwt", "api.rate",
 	"ops.tokens",
 	"sync.poll_interval", "sync.soft_bound", "sync.hard_bound", "sync.retention",
-	"audit.period", "audit.repair",
+	"audit",
 	"cache.load_rate", "cache.load_burst", "cache.load_queue",
 	"log.level",
 	"apps",

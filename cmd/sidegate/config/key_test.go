@@ -143,6 +143,10 @@ var keyCases = []keyCase{
 		get: func(c *Config) any { return c.Sync.Retention },
 	},
 	{
+		key: "audit.samples", yaml: "0.5", want: 0.5,
+		get: func(c *Config) any { return c.Audit.Samples },
+	},
+	{
 		key: "audit.period", yaml: "0s", want: time.Duration(0),
 		get: func(c *Config) any { return c.Audit.Period },
 	},

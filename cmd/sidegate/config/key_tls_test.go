@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// tlsCases are the rows of the keys that begin and end a listener, and those that
-// stand in files of their own.
+// tlsCases are the rows of the keys that begin and end a listener, and those of what
+// outlives it and stands in files of its own.
 var tlsCases = slices.Concat(probeCases, []keyCase{
 	tlsCase("check", "cert_file", "key_file", "/c.pem", func(t *TLS) string { return t.CertFile }),
 	tlsCase("check", "key_file", "cert_file", "/k.pem", func(t *TLS) string { return t.KeyFile }),
@@ -27,6 +27,14 @@ var tlsCases = slices.Concat(probeCases, []keyCase{
 	{
 		key: "shutdown_timeout", yaml: "20s", want: 20 * time.Second,
 		get: func(c *Config) any { return c.Shutdown.Timeout },
+	},
+	{
+		key: "cache.warm_file", yaml: "/var/cache/sidegate/warm", want: "/var/cache/sidegate/warm",
+		get: func(c *Config) any { return c.Cache.WarmFile },
+	},
+	{
+		key: "cache.warm_interval", yaml: "1m", want: time.Minute,
+		get: func(c *Config) any { return c.Cache.WarmInterval },
 	},
 })
 

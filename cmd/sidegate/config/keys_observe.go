@@ -32,7 +32,7 @@ func observeKeys() []*Key {
 
 var (
 	idKeyKind    = kind{name: "secret", parse: parseIDKey, show: redact, secret: true, schema: idKeySchema}
-	shareKind    = kind{name: "0 to 1", parse: parseShare, text: shareText, schema: schema{"type": "number", "minimum": 0, "maximum": 1}}
+	shareKind    = numberKind(1)
 	endpointKind = kind{name: "URL", parse: parseEndpoint, schema: webSchema}
 	headersKind  = kind{name: "list of headers", parse: parseHeaders, text: listText, show: showHeaders, secret: true, schema: headersSchema}
 
@@ -56,24 +56,30 @@ const headerPattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+=[ -~]+$"
 
 var header = regexp.MustCompile(headerPattern)
 
-// parseShare accepts a number from 0 to 1.
-func parseShare(raw any) (any, error) {
-	var f float64
-	switch n := raw.(type) {
-	case int:
-		f = float64(n)
-	case float64:
-		f = n
-	default:
-		return nil, fmt.Errorf("this is %s; write a number from 0 to 1", typeName(raw))
+// numberKind accepts numbers from 0 to high, which may be fractions.
+func numberKind(high int) kind {
+	parse := func(raw any) (any, error) {
+		var f float64
+		switch n := raw.(type) {
+		case int:
+			f = float64(n)
+		case float64:
+			f = n
+		default:
+			return nil, fmt.Errorf("this is %s; write a number from 0 to %d", typeName(raw), high)
+		}
+		if !(f >= 0 && f <= float64(high)) {
+			return nil, fmt.Errorf("%v is out of range; write 0 to %d", f, high)
+		}
+		return f, nil
 	}
-	if !(f >= 0 && f <= 1) {
-		return nil, fmt.Errorf("%v is out of range; write 0 to 1", f)
+	return kind{
+		name: fmt.Sprintf("0 to %d", high), parse: parse, text: numberText,
+		schema: schema{"type": "number", "minimum": 0, "maximum": high},
 	}
-	return f, nil
 }
 
-func shareText(s string) (any, error) {
+func numberText(s string) (any, error) {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a number", s)

@@ -51,7 +51,7 @@ func TestDefaults(t *testing.T) {
 		{"postgres.url", c.Postgres.URL, ""},
 		{"sync", c.Sync, Sync{100 * time.Millisecond, false, 2 * time.Second, 5 * time.Minute, 2 * time.Hour}},
 		{"cache.max_bytes", c.Cache.MaxBytes, Auto},
-		{"audit", c.Audit, Audit{time.Hour, true}},
+		{"audit", c.Audit, Audit{2, time.Hour, true}},
 		{"history_retention", c.HistoryRetention(), map[string]time.Duration{}},
 		{"log", c.Log, Log{"info", "auto", "hashed", ""}},
 		{"decision_log", c.DecisionLog, DecisionLog{"", 0, 10_000, "hashed"}},

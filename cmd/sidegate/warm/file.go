@@ -194,6 +194,7 @@ var reasons = map[string]error{
 	"identity": errors.New("the database is not the one that the file is of, or was restarted, restored or failed over since"),
 	"rewound":  errors.New("the database has lost transactions since"),
 	"trimmed":  errors.New("the database has thrown away part of what changed since"),
+	"audit":    errors.New("a sample has found memory to be wrong"),
 	"overflow": errors.New("more has changed since than one poll can carry"),
 }
 

@@ -23,7 +23,7 @@ const (
 // causes are all of them, with those of the follower.
 var causes = []string{
 	causeDamaged, causeFormat, causeUnreadable, causeSlow, causeLocked,
-	"identity", "rewound", "trimmed", "overflow",
+	"identity", "rewound", "trimmed", "overflow", "audit",
 }
 
 // causeOf sorts the error of reading a file into the causes.
@@ -79,7 +79,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	refused := factory.NewCounterVec(prometheus.CounterOpts{
 		Name: "sidegate_cache_warm_refused_total",
 		Help: "Warm files that were not used, so that the process started cold, by cause: damaged, format (of another version), unreadable, slow to read, locked by another process, " +
-			"identity (the database is not the one that it was), rewound (it has lost transactions), trimmed (its log does not reach back), overflow (too much has changed).",
+			"identity (the database is not the one that it was), rewound (it has lost transactions), trimmed (its log does not reach back), overflow (too much has changed), audit (memory was found to be wrong).",
 	}, []string{"cause"})
 	for _, cause := range causes {
 		m.refused[cause] = refused.WithLabelValues(cause)

@@ -88,7 +88,7 @@ func feedPanels() []panel {
 			perSecond, q(`sum(rate(sidegate_sync_hints_sent_total{WHERE}[RATE]))`, "sent"), q(`sum(rate(sidegate_sync_hints_received_total{WHERE}[RATE]))`, "heard")).size(8, 7),
 		areas(about{"Failed polls and reconnects", "Polls a second that failed, by cause, and successes after a failure.", "sync-stalled"},
 			perSecond, q(`sum by (cause) (rate(sidegate_sync_errors_total{WHERE}[RATE]))`, "{{cause}}"), q(`sum(rate(sidegate_sync_reconnects_total{WHERE}[RATE]))`, "reconnected")).size(8, 7),
-		areas(about{"Epochs", "Times that following began anew, by cause; each reads every list again. start: the process began; identity or rewound: the database is another one or was set back; trimmed or overflow: the feed was behind for too long.", "resync-loop"},
+		areas(about{"Epochs", "Times that following began anew, by cause; each reads every list again. start: the process began; identity or rewound: the database is another one or was set back; trimmed or overflow: the feed was behind for too long; audit: samples found too much wrong.", "resync-loop"},
 			count, q(`sum by (cause) (increase(sidegate_sync_epochs_total{WHERE}[RATE]))`, "{{cause}}")).size(8, 7),
 		areas(about{"Gaps and mismatches", "Changes that did not follow the version in memory, whose page is read again; and lists that did not have their digest, of which there must be none.", "digest-mismatch"},
 			count, q(`sum(increase(sidegate_sync_gaps_total{WHERE}[RATE]))`, "gaps"), q(`sum(increase(sidegate_digest_mismatches_total{WHERE}[RATE]))`, "digest mismatches")).

@@ -48,6 +48,9 @@ comment on column sidegate.audit_round.oversize is 'Lists with more than 3000 en
 -- index of the entries that expire, not the table: what is compared is what is
 -- served. An entry that expires is corrected for: its digest without an expiry
 -- goes, the one with it comes.
+--
+-- App and kind are compared by equality, one pair after the other: an index scan
+-- ends early only where the first column of a row comparison decides.
 create function sidegate.audit(
   after_app text, after_kind text, after_hash bigint, after_owner text, only_app text, lists int, entries int)
 returns json language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -55,67 +58,87 @@ set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashagg = off
 set enable_hashjoin = off set enable_nestloop = off as $$
 declare
-  top        text   := repeat(U&'\+10FFFF', 65); -- behind every id
-  upto_app   text   := coalesce(only_app, top);
-  upto_kind  text   := top;
-  upto_hash  bigint := 9223372036854775807;
-  upto_owner text   := top;
-  more       boolean := false;
+  last_hash  constant bigint := 9223372036854775807;
+  top        constant text   := repeat(U&'\+10FFFF', 65); -- behind every id
+  upto_hash  bigint;
+  upto_owner text;
   bound      record;
-  answer     json;
+  piece      record;
+  compared   bigint := 0;
+  counted    bigint := 0;
+  found_     json[] := '{}';
 begin
-  if after_app collate "C" < only_app collate "C" then
-    after_app := only_app; after_kind := ''; after_hash := -9223372036854775808; after_owner := '';
+  if after_app = '' and only_app is not null then
+    after_app := only_app;
   end if;
-  select o.app, o.kind, o.owner_hash, o.owner into bound from sidegate.owner o
-   where (o.app, o.kind, o.owner_hash, o.owner) > (after_app, after_kind, after_hash, after_owner)
-     and (o.app, o.kind, o.owner_hash, o.owner) <= (upto_app, upto_kind, upto_hash, upto_owner)
-   order by o.app, o.kind, o.owner_hash, o.owner offset lists - 1 limit 1;
-  if found then
-    more := true;
-    upto_app := bound.app; upto_kind := bound.kind; upto_hash := bound.owner_hash; upto_owner := bound.owner;
-  end if;
-  -- The list of the last entry is compared whole.
-  select b.app, b.kind, b.owner_hash, b.owner into bound from sidegate.block b
-   where (b.app, b.kind, b.owner_hash, b.owner) > (after_app, after_kind, after_hash, after_owner)
-     and (b.app, b.kind, b.owner_hash, b.owner) <= (upto_app, upto_kind, upto_hash, upto_owner)
-   order by b.app, b.kind, b.owner_hash, b.owner offset entries - 1 limit 1;
-  if found then
-    more := true;
-    upto_app := bound.app; upto_kind := bound.kind; upto_hash := bound.owner_hash; upto_owner := bound.owner;
-  end if;
-  select json_build_object(
-      'next', case when more then json_build_object('app', upto_app, 'kind', upto_kind, 'hash', upto_hash, 'owner', upto_owner) end,
-      'lists', count(*), 'entries', coalesce(sum(v.rows), 0),
-      'found', coalesce(json_agg(json_build_object('app', v.app, 'kind', v.kind, 'owner', v.owner, 'reason', v.reason,
-               'size', coalesce(v.size, 0), 'rows', v.rows)) filter (where v.reason is not null), '[]'))
-    into answer
-    from (
-      select app, kind, owner, h.size, coalesce(r.n, 0) as rows,
-             case when h.version is null then 'header'
-                  when h.size <> coalesce(r.n, 0) then 'size'
-                  when h.digest <> (coalesce(r.digest, 0) # coalesce(e.digest, 0) # sidegate.mode_digest(h.allowlist)) then 'digest'
-                  when r.n > 3000 then 'limit' end as reason
-        from (
-          select o.app, o.kind, o.owner_hash, o.owner, o.version, o.size, o.digest, o.allowlist from sidegate.owner o
-           where (o.app, o.kind, o.owner_hash, o.owner) > (after_app, after_kind, after_hash, after_owner)
-             and (o.app, o.kind, o.owner_hash, o.owner) <= (upto_app, upto_kind, upto_hash, upto_owner)) h
-        full join (
-          select b.app, b.kind, b.owner_hash, b.owner, count(*)::int as n,
-                 bit_xor(sidegate.entry_digest(b.target, null)) as digest
-            from sidegate.block b
-           where (b.app, b.kind, b.owner_hash, b.owner) > (after_app, after_kind, after_hash, after_owner)
-             and (b.app, b.kind, b.owner_hash, b.owner) <= (upto_app, upto_kind, upto_hash, upto_owner)
-           group by 1, 2, 3, 4) r using (app, kind, owner_hash, owner)
-        left join (
-          select b.app, b.kind, b.owner_hash, b.owner,
-                 bit_xor(sidegate.entry_digest(b.target, null) # sidegate.entry_digest(b.target, b.expires_at)) as digest
-            from sidegate.block b
-           where (b.app, b.kind, b.owner_hash, b.owner) > (after_app, after_kind, after_hash, after_owner)
-             and (b.app, b.kind, b.owner_hash, b.owner) <= (upto_app, upto_kind, upto_hash, upto_owner)
-             and b.expires_at is not null
-           group by 1, 2, 3, 4) e using (app, kind, owner_hash, owner)) v;
-  return answer;
+  loop
+    if after_kind = '' or after_hash = last_hash then -- this pair is done
+      select p.app, p.kind into bound from (
+        (select o.app, o.kind from sidegate.owner o where (o.app, o.kind) > (after_app, after_kind)
+          order by o.app, o.kind limit 1)
+        union all
+        (select b.app, b.kind from sidegate.block b where (b.app, b.kind) > (after_app, after_kind)
+          order by b.app, b.kind limit 1)) p
+       order by 1, 2 limit 1;
+      exit when not found or bound.app <> only_app;
+      after_app := bound.app; after_kind := bound.kind; after_hash := -9223372036854775808; after_owner := '';
+    end if;
+    exit when lists <= compared or entries <= counted;
+
+    upto_hash := last_hash; upto_owner := top;
+    select o.owner_hash, o.owner into bound from sidegate.owner o
+     where o.app = after_app and o.kind = after_kind and (o.owner_hash, o.owner) > (after_hash, after_owner)
+     order by o.owner_hash, o.owner offset lists - compared - 1 limit 1;
+    if found then
+      upto_hash := bound.owner_hash; upto_owner := bound.owner;
+    end if;
+    -- The list of the last entry is compared whole.
+    select b.owner_hash, b.owner into bound from sidegate.block b
+     where b.app = after_app and b.kind = after_kind and (b.owner_hash, b.owner) > (after_hash, after_owner)
+       and (b.owner_hash, b.owner) <= (upto_hash, upto_owner)
+     order by b.owner_hash, b.owner offset entries - counted - 1 limit 1;
+    if found then
+      upto_hash := bound.owner_hash; upto_owner := bound.owner;
+    end if;
+
+    select count(*) as lists, coalesce(sum(v.rows), 0) as entries,
+           array_agg(json_build_object('app', after_app, 'kind', after_kind, 'owner', v.owner, 'reason', v.reason,
+                     'size', coalesce(v.size, 0), 'rows', v.rows)) filter (where v.reason is not null) as found
+      into piece
+      from (
+        select owner, h.size, coalesce(r.n, 0) as rows,
+               case when h.version is null then 'header'
+                    when h.size <> coalesce(r.n, 0) then 'size'
+                    when h.digest <> (coalesce(r.digest, 0) # coalesce(e.digest, 0) # sidegate.mode_digest(h.allowlist)) then 'digest'
+                    when r.n > 3000 then 'limit' end as reason
+          from (
+            select o.owner_hash, o.owner, o.version, o.size, o.digest, o.allowlist from sidegate.owner o
+             where o.app = after_app and o.kind = after_kind and (o.owner_hash, o.owner) > (after_hash, after_owner)
+               and (o.owner_hash, o.owner) <= (upto_hash, upto_owner)) h
+          full join (
+            select b.owner_hash, b.owner, count(*)::int as n, bit_xor(sidegate.entry_digest(b.target, null)) as digest
+              from sidegate.block b
+             where b.app = after_app and b.kind = after_kind and (b.owner_hash, b.owner) > (after_hash, after_owner)
+               and (b.owner_hash, b.owner) <= (upto_hash, upto_owner)
+             group by 1, 2) r using (owner_hash, owner)
+          left join (
+            select b.owner_hash, b.owner,
+                   bit_xor(sidegate.entry_digest(b.target, null) # sidegate.entry_digest(b.target, b.expires_at)) as digest
+              from sidegate.block b
+             where b.app = after_app and b.kind = after_kind and (b.owner_hash, b.owner) > (after_hash, after_owner)
+               and (b.owner_hash, b.owner) <= (upto_hash, upto_owner) and b.expires_at is not null
+             group by 1, 2) e using (owner_hash, owner)) v;
+    compared := compared + piece.lists;
+    counted := counted + piece.entries;
+    found_ := found_ || piece.found;
+    after_hash := upto_hash;
+    after_owner := case when after_hash = last_hash then '' else upto_owner end;
+  end loop;
+  -- It ended with a cursor that waits, or because there is no further pair.
+  return json_build_object(
+    'next', case when lists <= compared or entries <= counted then
+              json_build_object('app', after_app, 'kind', after_kind, 'hash', after_hash, 'owner', after_owner) end,
+    'lists', compared, 'entries', counted, 'found', to_json(found_));
 end $$;
 -- +goose StatementEnd
 
