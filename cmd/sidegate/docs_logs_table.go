@@ -305,6 +305,7 @@ var logKeys = []logKey{
 	{"saved", "when the warm file was written"},
 	{"seconds", "how long something took"},
 	{"size", "how many entries the header counts"},
+	{"sidecar", "whom a prober asked, by its address or place"},
 	{"stack", "where a panic came from"},
 	{"timeout", "how long requests under way may take"},
 	{"token", "the name of a credential"},
