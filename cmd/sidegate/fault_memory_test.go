@@ -17,7 +17,7 @@ func TestFaultMemoryShort(t *testing.T) {
 	t.Parallel()
 	const (
 		limit = 84 << 20
-		lists = 600
+		lists = 450
 		full  = 3000
 	)
 	group := memoryGroup(t, limit)
