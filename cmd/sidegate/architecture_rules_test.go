@@ -103,7 +103,7 @@ var borders = []struct {
 	{"github.com/valyala/fasthttp", []string{"filter/server", "filter/imkit", "filter/rongcloud", "filter/sendbird", "bench"}, "its strings end with the handler; nobody else must be able to keep one"},
 	{"github.com/golang-jwt/jwt", []string{"filter/server/jwtauth"}, "who is let in by a signed token is argued in one place"},
 	{"github.com/MicahParks/jwkset", []string{"filter/server/jwtauth"}, "who is let in by a signed token is argued in one place"},
-	{"golang.org/x/time", []string{"filter/server", "filter/rongcloud", "filter/decisionlog"}, "requests are held to a rate at the door, records at their file, and nothing behind them"},
+	{"golang.org/x/time", []string{"filter/server", "filter/rongcloud", "filter/decisionlog", "cache"}, "requests are held to a rate at the door, records at their file, page reads at their gate, and nothing behind them"},
 	{"go.opentelemetry.io/otel", []string{"cmd/sidegate/tracing"}, "who is told of requests is the program's choice; the others know a trace by its two ids"},
 	{"github.com/alecthomas/kong", []string{"cmd/sidegate"}, "the command line is the program's, not a package's"},
 	{"github.com/anishathalye/porcupine", []string{"bench"}, "the program does not judge itself"},
