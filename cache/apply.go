@@ -197,6 +197,7 @@ func (s *shard) prepare(d *Directory, epoch uint64, changes []*Change) (one swap
 	for n = 1; n < len(changes) && r.holds(d.hashOf(changes[n])); {
 		n++
 	}
+	s.late(d, changes[:n])
 	s.record(d, epoch, changes[:n])
 	one.at = t.at(hash)
 	one.from = one.at.Load()
@@ -213,6 +214,44 @@ func (c *Cache) salt() int64 {
 		return f.identity.Salt
 	}
 	return c.staged.place.Identity.Salt
+}
+
+// erasure is a list that was emptied by a change that does not say how, and up to
+// which version: its header may be gone with it.
+type erasure struct {
+	hash    uint64
+	version int64
+}
+
+// erasuresKept is how many a shard remembers: far more than come while a write of
+// this process is on its way back.
+const erasuresKept = 16
+
+// late turns a first change of a list that has been erased since into one that has
+// the page read again. It is that of a write of this process whose answer came after
+// the feed had passed the erasure. The list is unknown in a page that was read
+// since, version 0, so that the change would fit and bring back what was erased.
+func (s *shard) late(d *Directory, changes []*Change) {
+	for i, c := range changes {
+		switch {
+		case c.Op == OpReload && c.Size == 0:
+			e := erasure{d.hashOf(c), c.Version}
+			if len(s.erased) < erasuresKept {
+				s.erased = append(s.erased, e)
+			} else {
+				s.erased[s.erasures%erasuresKept] = e
+			}
+			s.erasures++
+		case c.Prev == 0 && c.Op != OpReload && s.isErased(d.hashOf(c), c.Version):
+			again := *c
+			again.Op = OpReload
+			changes[i] = &again
+		}
+	}
+}
+
+func (s *shard) isErased(hash uint64, version int64) bool {
+	return slices.ContainsFunc(s.erased, func(e erasure) bool { return e.hash == hash && version < e.version })
 }
 
 // record hands the changes to the flights that cover them.

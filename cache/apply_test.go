@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -79,6 +80,42 @@ func TestAReloadChangeKillsThePage(t *testing.T) {
 	c.Apply(c.Epoch(), db.identity, []Change{db.write(blockKey("bob"), OpReload, Entry{Target: "carol"})})
 	if _, ok := c.Directory("a", KindBlock).Find("bob"); ok {
 		t.Fatal("the page is still answered from")
+	}
+}
+
+// TestALateWriteBringsNoErasedListBack: the answer to an own write comes after its
+// list was erased, the feed has passed that, and the page has been read again.
+func TestALateWriteBringsNoErasedListBack(t *testing.T) {
+	db := newSimDB()
+	c := loadedPage(t, db)
+	late := db.write(blockKey("dora"), OpAdd, Entry{Target: "alice"})
+	erased := Change{App: "a", Owner: "dora", Prev: late.Version, Version: late.Version + 1, Op: OpReload}
+	db.mu.Lock()
+	delete(db.lists, blockKey("dora"))
+	db.near = nil
+	db.mu.Unlock()
+	c.Apply(c.Epoch(), db.identity, []Change{late, erased})
+	mustLoad(t, c, "dora")
+	c.Apply(c.Epoch(), db.identity, []Change{late})
+	if v := mustLoad(t, c, "dora"); v.Contains("alice") || v.Version() != 0 {
+		t.Errorf("version %d of a list that was erased is back", v.Version())
+	}
+	// While the page is being read, too.
+	db.hold = func(context.Context, string, Kind, Range) error {
+		db.hold = nil
+		c.Apply(c.Epoch(), db.identity, []Change{late})
+		return nil
+	}
+	c.Apply(c.Epoch(), db.identity, []Change{erased})
+	if v := mustLoad(t, c, "dora"); v.Contains("alice") || db.hold != nil {
+		t.Error("what was erased is back by a read")
+	}
+	// Who blocks again begins above what was erased, and is answered at once.
+	again := late
+	again.Version += 2
+	c.Apply(c.Epoch(), db.identity, []Change{again})
+	if v, ok := c.Directory("a", KindBlock).Find("dora"); !ok || !v.Contains("alice") {
+		t.Error("the new list is not in memory")
 	}
 }
 

@@ -65,6 +65,8 @@ type shard struct {
 	mu         sync.Mutex
 	flights    []*flight // registered loads; their ranges do not overlap
 	registered uint64    // how many there have been
+	erased     []erasure // the last ones, see late; guarded by mu
+	erasures   int       // how many there have been
 }
 
 // table is the slots of a shard; a change of their number swaps it whole.
