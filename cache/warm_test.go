@@ -145,6 +145,21 @@ func TestWarmStart(t *testing.T) {
 	}
 }
 
+// A list that somebody has made longer than any may be is answered from, so it must
+// not cost the next start its warmth.
+func TestAWarmStartWithAListThatIsTooLong(t *testing.T) {
+	db := newSimDB()
+	db.write(blockKey("long"), OpAdd, manyEntries(maxListSize+1)...)
+	first := newTestCache(t, db)
+	follow(first, db)
+	mustLoad(t, first, "long")
+	c, _, got := staging(t, db, saved(t, first, db, 1))
+	c.Resume(c.Now(), nil)
+	if v, ok := c.Directory("a", KindBlock).Find("long"); !ok || !v.Contains("t0") || got.Entries != maxListSize+1 {
+		t.Errorf("%+v is staged", got)
+	}
+}
+
 // A start that turns out cold leaves nothing behind.
 func TestDiscardLeavesNothing(t *testing.T) {
 	db := newSimDB()

@@ -159,5 +159,5 @@ func (p *page) checkList(i int, used []bool) (entries int, ok bool) {
 		return 0, false
 	}
 	prints, _ := p.list(i)
-	return len(prints), long == (len(prints) > longList) && len(prints) <= maxListSize && slices.IsSorted(prints)
+	return len(prints), long == (len(prints) > longList) && len(prints) <= maxRead && slices.IsSorted(prints)
 }
