@@ -79,6 +79,36 @@ func TestUpAndDownAndUp(t *testing.T) {
 	}
 }
 
+// While a step builds indices, which takes as long as the tables are large, writers
+// wait and readers do not.
+func TestUpHoldsUpNoReader(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.edit(add("bob", "alice"))
+	for version := postgres.SchemaVersion; version > 15; version-- {
+		if err := postgres.Down(t.Context(), f.dsn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writer, err := f.hand.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.Exec(t.Context(), `lock table sidegate.history in row exclusive mode`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- postgres.Up(t.Context(), f.dsn) }()
+	f.waitUntil(`select exists (select from pg_locks where not granted and relation = 'sidegate.history'::regclass)`)
+	reader := onDatabase(t, f.dsn+"&options=-clock_timeout%3D10s")
+	if n := one[int](reader, `select count(*) from sidegate.block`); n != 1 {
+		t.Errorf("%d entries", n)
+	}
+	if err := errors.Join(writer.Rollback(t.Context()), <-done); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestDownOfAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
 	if err := postgres.Down(t.Context(), pgtest.Empty(t)); err == nil || !strings.Contains(err.Error(), "nothing to take back") {

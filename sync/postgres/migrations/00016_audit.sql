@@ -440,9 +440,9 @@ select sidegate.rewrite('add_each',
 -- +goose StatementEnd
 drop function sidegate.rewrite(text, text, text);
 
--- Who made an entry may be forgotten, and nothing else of it be changed.
-drop trigger block_refuse_update on sidegate.block;
-create trigger block_refuse_update
+-- Who made an entry may be forgotten, and nothing else of it be changed. A trigger
+-- that was dropped would keep readers away until the indices below are built.
+create or replace trigger block_refuse_update
   before update of app, kind, owner, target, created_at, source, place on sidegate.block
   for each statement execute function sidegate.block_refuse_update();
 create trigger block_refuse_actor
