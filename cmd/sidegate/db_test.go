@@ -69,6 +69,25 @@ func TestDBAudit(t *testing.T) {
 	}
 }
 
+// Whoever could not make everybody start over has repaired nothing of what is to
+// lead to that, so that the next audit finds it and does both.
+func TestDBAuditOfARestoreIsNotHalfDone(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Database(t)
+	environ := []string{"SIDEGATE_POSTGRES_URL=" + dsn}
+	psql(t, dsn, "INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'bob', 'alice')", replica,
+		"UPDATE sidegate.owner SET version = version - 1",
+		"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE lock_not_available; END $$",
+		"CREATE TRIGGER refuse BEFORE UPDATE OF incarnation ON sidegate.meta FOR EACH ROW EXECUTE FUNCTION refuse()")
+	if got := command(t, environ, "db", "audit", "--repair"); got.code != exitStore {
+		t.Errorf("nobody could be made to start over: %+v", got)
+	}
+	psql(t, dsn, "DROP FUNCTION refuse CASCADE")
+	if got := command(t, environ, "db", "audit", "--repair"); got.code != 0 || !strings.Contains(got.stdout, "every sidegate on this database reads every list again") {
+		t.Errorf("the next one: %+v", got)
+	}
+}
+
 // A list that was set back with its header is told by the feed, and makes everybody
 // start over.
 func TestDBAuditOfARestore(t *testing.T) {
@@ -144,6 +163,9 @@ func TestDBTrim(t *testing.T) {
 	waitFor(t, "no older transaction is running beside the changes", func() bool {
 		return psql(t, dsn, "SELECT pg_snapshot_xmin(pg_current_snapshot()) > max(x::text::bigint)::text::xid8 FROM sidegate.change") == "t"
 	})
+	if got := command(t, nil, append(slices.Clone(args), "--keep=-30m")...); got.code != exitUsage || !strings.Contains(got.stderr, "--keep: -30m0s is below zero") {
+		t.Errorf("a slip of the keyboard: %+v", got)
+	}
 	got := command(t, nil, append(slices.Clone(args), "--keep", "0s", "--json")...)
 	if got.code != 0 || !strings.Contains(got.stdout, `"changes": 2,`) || !strings.Contains(got.stdout, `"default": 0`) {
 		t.Errorf("everything: %+v", got)
