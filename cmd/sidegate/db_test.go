@@ -138,6 +138,15 @@ func TestDBForget(t *testing.T) {
 	if got := command(t, environ, "db", "forget", "default", "bob", "--yes"); got.code != 0 || got.stdout != want {
 		t.Errorf("forgotten: %+v", got)
 	}
+	// A slip must not look like an erasure.
+	for _, app := range []string{"default", "defualt"} {
+		if got := command(t, environ, "db", "forget", app, "bob", "--yes"); got.code != 0 || !strings.HasSuffix(got.stdout, "Nothing was removed: bob is not named in the app "+app+".\n") {
+			t.Errorf("nobody is there: %+v", got)
+		}
+	}
+	if got := command(t, environ, "db", "forget", "default", "bob\n", "--yes"); got.code != exitUsage || !strings.Contains(got.stderr, "control character U+000A") {
+		t.Errorf("no id at all: %+v", got)
+	}
 	got := command(t, environ, "db", "forget", "default", "bob", "--yes", "--json")
 	var result forgotten
 	if err := json.Unmarshal([]byte(got.stdout), &result); err != nil || got.code != 0 || result.User != "bob" || result.Removed.Total() != 0 || result.Left != 0 {
