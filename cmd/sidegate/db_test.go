@@ -30,6 +30,9 @@ func TestDBAudit(t *testing.T) {
 	if got := audit(0); got != "All 2 lists with 2 entries are what their headers and the feed say.\n" {
 		t.Errorf("a sound database: %s", got)
 	}
+	if got := audit(0, "--app", "defualt"); got != "The app defualt has no lists.\n" {
+		t.Errorf("an app that is not there: %s", got)
+	}
 	psql(t, dsn, replica,
 		"INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'bob', 'x'), ('default', E'erin\\u202e', 'x')",
 		"DELETE FROM sidegate.block WHERE owner = 'dave'",

@@ -114,6 +114,10 @@ func (c *dbAuditCmd) tell(p *program, r *auditReport) {
 		}
 		back = back || d.Reason == postgres.DamageFeed
 	}
+	if r.Lists == 0 && c.App != "" { // perhaps a slip
+		p.say("The app %s has no lists.", printable(c.App))
+		return
+	}
 	if len(r.Damage) == 0 {
 		p.say("All %d lists with %d entries are what their headers and the feed say.", r.Lists, r.Entries)
 		return
