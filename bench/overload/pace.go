@@ -46,7 +46,7 @@ func (s *side) round(ctx context.Context, length time.Duration, program *served.
 	}
 	asking.Wait()
 	after, err := load.CPU(program.PIDs()...)
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(errors.Join(errs...), err); err != nil {
 		return err
 	}
 	now, err := countsOf(ctx, program)

@@ -286,11 +286,13 @@ func TestFaultConnectionsUsedUp(t *testing.T) {
 			}
 		}
 		take()
-		_, err := others[0].say("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'sidegate';", 1)
-		w.do(err)
 		stale := agesShow(w.sidecars)
 		return struck{
+			// Whoever is quicker has the connection, so it may take some turns until
+			// the sidecars have none.
 			held: func() bool {
+				_, err := others[0].say("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'sidegate';", 1)
+				w.do(err)
 				take()
 				return stale()
 			},

@@ -129,7 +129,7 @@ func (c *probeCmd) ends(p *program) (*probeTargets, *apiWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	checks := clientFlags(c.clientFlags)
+	checks := c.clientFlags
 	if c.CheckTokenFile != "" {
 		if checks.Token, err = tokenFile("--check-token-file", c.CheckTokenFile); err != nil {
 			return nil, nil, err

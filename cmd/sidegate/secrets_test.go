@@ -90,10 +90,8 @@ func plainComparisons(s source, f *ast.FuncDecl) (found []string) {
 				report(n.OpPos, n.X, n.Y)
 			}
 		case *ast.SwitchStmt:
-			if name := ""; n.Tag != nil {
-				if name = secretName(n.Tag); name != "" {
-					report(n.Switch, n.Tag)
-				}
+			if n.Tag != nil && secretName(n.Tag) != "" {
+				report(n.Switch, n.Tag)
 			}
 		case *ast.CallExpr:
 			if sel, ok := n.Fun.(*ast.SelectorExpr); ok {

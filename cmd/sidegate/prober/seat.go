@@ -174,7 +174,8 @@ func (p *Prober) write(ctx context.Context) {
 	block := listed(entry.newest())
 	p.mu.Unlock()
 
-	done, err := Written{}, error(nil)
+	var done Written
+	var err error
 	if block {
 		done, err = p.opts.Writer.Block(ctx, s.owner(list), s.sender(), time.Now().Add(lifetime))
 	} else {
