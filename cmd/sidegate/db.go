@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -68,6 +69,9 @@ func (*dbTrimCmd) Help() string {
 
 // Run trims the feed, then the history of each app that has a retention.
 func (c *dbTrimCmd) Run(ctx context.Context, p *program) error {
+	if c.Keep != nil && *c.Keep < 0 {
+		return usageError{fmt.Errorf("--keep: %s is below zero; 0s keeps nothing that can be removed", *c.Keep)}
+	}
 	store, cfg, err := c.open(ctx, p)
 	if err != nil {
 		return err
@@ -75,7 +79,7 @@ func (c *dbTrimCmd) Run(ctx context.Context, p *program) error {
 	defer store.Close()
 	keep := cfg.Sync.Retention
 	if c.Keep != nil {
-		keep = max(*c.Keep, 0)
+		keep = *c.Keep
 	}
 	changes, err := store.Trim(ctx, keep)
 	if err != nil {

@@ -30,6 +30,9 @@ func TestDBAudit(t *testing.T) {
 	if got := audit(0); got != "All 2 lists with 2 entries are what their headers and the feed say.\n" {
 		t.Errorf("a sound database: %s", got)
 	}
+	if got := audit(0, "--app", "defualt"); got != "The app defualt has no lists.\n" {
+		t.Errorf("an app that is not there: %s", got)
+	}
 	psql(t, dsn, replica,
 		"INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'bob', 'x'), ('default', E'erin\\u202e', 'x')",
 		"DELETE FROM sidegate.block WHERE owner = 'dave'",
@@ -66,6 +69,25 @@ func TestDBAudit(t *testing.T) {
 			!strings.Contains(got, "only its owner knows which to remove") || strings.Contains(got, "To repair") {
 			t.Errorf("%v: %s", args, got)
 		}
+	}
+}
+
+// Whoever could not make everybody start over has repaired nothing of what is to
+// lead to that, so that the next audit finds it and does both.
+func TestDBAuditOfARestoreIsNotHalfDone(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Database(t)
+	environ := []string{"SIDEGATE_POSTGRES_URL=" + dsn}
+	psql(t, dsn, "INSERT INTO sidegate.block (app, owner, target) VALUES ('default', 'bob', 'alice')", replica,
+		"UPDATE sidegate.owner SET version = version - 1",
+		"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE lock_not_available; END $$",
+		"CREATE TRIGGER refuse BEFORE UPDATE OF incarnation ON sidegate.meta FOR EACH ROW EXECUTE FUNCTION refuse()")
+	if got := command(t, environ, "db", "audit", "--repair"); got.code != exitStore {
+		t.Errorf("nobody could be made to start over: %+v", got)
+	}
+	psql(t, dsn, "DROP FUNCTION refuse CASCADE")
+	if got := command(t, environ, "db", "audit", "--repair"); got.code != 0 || !strings.Contains(got.stdout, "every sidegate on this database reads every list again") {
+		t.Errorf("the next one: %+v", got)
 	}
 }
 
@@ -119,6 +141,15 @@ func TestDBForget(t *testing.T) {
 	if got := command(t, environ, "db", "forget", "default", "bob", "--yes"); got.code != 0 || got.stdout != want {
 		t.Errorf("forgotten: %+v", got)
 	}
+	// A slip must not look like an erasure.
+	for _, app := range []string{"default", "defualt"} {
+		if got := command(t, environ, "db", "forget", app, "bob", "--yes"); got.code != 0 || !strings.HasSuffix(got.stdout, "Nothing was removed: bob is not named in the app "+app+".\n") {
+			t.Errorf("nobody is there: %+v", got)
+		}
+	}
+	if got := command(t, environ, "db", "forget", "default", "bob\n", "--yes"); got.code != exitUsage || !strings.Contains(got.stderr, "control character U+000A") {
+		t.Errorf("no id at all: %+v", got)
+	}
 	got := command(t, environ, "db", "forget", "default", "bob", "--yes", "--json")
 	var result forgotten
 	if err := json.Unmarshal([]byte(got.stdout), &result); err != nil || got.code != 0 || result.User != "bob" || result.Removed.Total() != 0 || result.Left != 0 {
@@ -144,6 +175,9 @@ func TestDBTrim(t *testing.T) {
 	waitFor(t, "no older transaction is running beside the changes", func() bool {
 		return psql(t, dsn, "SELECT pg_snapshot_xmin(pg_current_snapshot()) > max(x::text::bigint)::text::xid8 FROM sidegate.change") == "t"
 	})
+	if got := command(t, nil, append(slices.Clone(args), "--keep=-30m")...); got.code != exitUsage || !strings.Contains(got.stderr, "--keep: -30m0s is below zero") {
+		t.Errorf("a slip of the keyboard: %+v", got)
+	}
 	got := command(t, nil, append(slices.Clone(args), "--keep", "0s", "--json")...)
 	if got.code != 0 || !strings.Contains(got.stdout, `"changes": 2,`) || !strings.Contains(got.stdout, `"default": 0`) {
 		t.Errorf("everything: %+v", got)

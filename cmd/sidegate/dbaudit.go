@@ -33,8 +33,8 @@ type auditReport struct {
 	Left        int     `json:"left"`
 	StartedOver bool    `json:"started_over"`
 	Seconds     float64 `json:"seconds"`
-
-	held error // why one could not be repaired
+	// Held is why one of them could not be repaired, the last.
+	Held string `json:"held,omitempty"`
 }
 
 // Run audits everything once.
@@ -67,7 +67,6 @@ func (c *dbAuditCmd) audit(ctx context.Context, p *program, store *postgres.Stor
 	report := &auditReport{Damage: []postgres.Damage{}}
 	ticker := newTicker(p)
 	defer ticker.clear()
-	setBack := false
 	for from, done := (postgres.AuditCursor{}), false; !done; {
 		piece, err := store.Audit(ctx, from, c.App)
 		if err != nil {
@@ -76,12 +75,19 @@ func (c *dbAuditCmd) audit(ctx context.Context, p *program, store *postgres.Stor
 		from, done = piece.Next, piece.Done
 		report.Lists, report.Entries = report.Lists+piece.Lists, report.Entries+piece.Entries
 		for _, d := range piece.Damage {
+			if c.Repair && d.Reason == postgres.DamageFeed && !report.StartedOver {
+				// Before the first of them is repaired: if it fails, or we are broken
+				// off, the next audit finds the same and does it.
+				if err := store.BumpIncarnation(ctx); err != nil {
+					return nil, err
+				}
+				report.StartedOver = true
+			}
 			if c.Repair && d.Reason != postgres.DamageLimit {
 				if _, err := store.Mend(ctx, d); err != nil {
-					report.held = err
+					report.Held = err.Error()
 				} else {
 					d.Repaired = true
-					setBack = setBack || d.Reason == postgres.DamageFeed
 				}
 			}
 			if !d.Repaired {
@@ -90,12 +96,6 @@ func (c *dbAuditCmd) audit(ctx context.Context, p *program, store *postgres.Stor
 			report.Damage = append(report.Damage, d)
 		}
 		ticker.show("%d lists, %d entries, %d differ", report.Lists, report.Entries, len(report.Damage))
-	}
-	if setBack {
-		if err := store.BumpIncarnation(ctx); err != nil {
-			return nil, err
-		}
-		report.StartedOver = true
 	}
 	return report, ctx.Err()
 }
@@ -114,6 +114,10 @@ func (c *dbAuditCmd) tell(p *program, r *auditReport) {
 		}
 		back = back || d.Reason == postgres.DamageFeed
 	}
+	if r.Lists == 0 && c.App != "" { // perhaps a slip
+		p.say("The app %s has no lists.", printable(c.App))
+		return
+	}
 	if len(r.Damage) == 0 {
 		p.say("All %d lists with %d entries are what their headers and the feed say.", r.Lists, r.Entries)
 		return
@@ -124,14 +128,14 @@ func (c *dbAuditCmd) tell(p *program, r *auditReport) {
 	} else if back {
 		p.say("Lists were set back, as by a restore: sidecars hold what they were.")
 	}
-	if r.held != nil {
-		p.say("Some could not be repaired: %v", r.held)
+	if r.Held != "" {
+		p.say("Some could not be repaired: %s", r.Held)
 	}
 	switch {
 	case r.Left > limits && !c.Repair:
 		p.say("To repair: sidegate db audit --repair. No entry is removed; the entries that are there count.")
 	case r.Left > limits:
-		p.say("Run it again to repair the rest.")
+		p.say("When nothing is in the way any more, run it again to repair the rest.")
 	}
 	if limits > 0 {
 		p.say("A list with more than 3000 entries counts with all of them and takes no more; only its owner knows which to remove.")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/sidegate/sidegate/filter"
 	"github.com/sidegate/sidegate/sync/postgres"
 )
 
@@ -40,6 +41,9 @@ func (c *dbForgetCmd) Run(ctx context.Context, p *program) error {
 	if c.DryRun && c.Yes {
 		return usageError{errors.New("--dry-run and --yes contradict each other")}
 	}
+	if err := filter.ValidateUserID(c.User); err != nil {
+		return usageError{err} // nobody can be called so, and who is meant is kept
+	}
 	store, cfg, err := c.open(ctx, p)
 	if err != nil {
 		return err
@@ -70,6 +74,11 @@ func (c *dbForgetCmd) Run(ctx context.Context, p *program) error {
 		return p.sayJSON(forgotten{App: c.App, User: c.User, Removed: removed, Left: left.Total()})
 	}
 	tellMentions(p, removed)
+	if removed.Total()+left.Total() == 0 {
+		// Perhaps because it has been done before; but also of a slip in a name.
+		p.say("Nothing was removed: %s is not named in the app %s.", printable(c.User), printable(c.App))
+		return nil
+	}
 	if left.Total() > 0 { // somebody writes about them at this moment
 		p.say("%s is named again in %d places, since: run it once more.", printable(c.User), left.Total())
 		return nil

@@ -143,6 +143,11 @@ func writeError(op string, err error) error {
 		}
 	case reported && pg.Code == stateCheckViolation:
 		return checkError(pg, err)
+	case reported && pg.Code == stateNotPermitted:
+		return &filter.Error{
+			Code: filter.CodeStoreUnavailable, Err: err,
+			Detail: "the role that sidegate has in the database has no right to do this; nothing was stored",
+		}
 	case unsent || pgconn.SafeToRetry(err) || (reported && pg.SeverityUnlocalized == "ERROR" && outage(err)):
 		return &filter.Error{
 			Code: filter.CodeStoreUnavailable, Err: err,

@@ -191,6 +191,10 @@ func TestErrorsOfTheServer(t *testing.T) {
 		if err == nil || code(err) != want {
 			t.Errorf("%s: %v", sqlstate, err)
 		}
+		// Whom to ask for a right is not a matter of trying again.
+		if again := strings.Contains(err.Error(), "try again"); again != (want != "" && sqlstate != "42501") {
+			t.Errorf("%s: %v", sqlstate, err)
+		}
 		if n := one[int](f, `select count(*) from sidegate.owner`); n != 0 {
 			t.Errorf("%s: something was stored", sqlstate)
 		}

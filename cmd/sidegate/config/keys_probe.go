@@ -3,7 +3,10 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,6 +63,12 @@ func (c *Config) checkProbe() (faults []error) {
 	if len(p.Targets) > maxProbeTargets {
 		faults = append(faults, fmt.Errorf("%s: %d targets; at most %d are read", c.at("probe", "targets"), len(p.Targets), maxProbeTargets))
 	}
+	for i, target := range p.Targets {
+		if !isProbeTarget(target) { // which is not shown: a password may stand in it
+			faults = append(faults, fmt.Errorf("%s: entry %d is no check listener; write http(s)://host:port, unix:///path, or dns:NAME:PORT (dns+https:NAME:PORT)",
+				c.at("probe", "targets"), i+1))
+		}
+	}
 	if (p.CertFile == "") != (p.KeyFile == "") {
 		faults = append(faults, fmt.Errorf("%s: probe.cert_file and probe.key_file belong together; give both", at))
 	}
@@ -73,4 +82,26 @@ func (c *Config) checkProbe() (faults []error) {
 		faults = append(faults, fmt.Errorf("%s: the own check listener is probed, and asks for a token; set probe.token to one of check.tokens", at))
 	}
 	return faults
+}
+
+// isProbeTarget reports whether a prober can make something of an address. It is
+// asked here so that "config validate" knows, and the fault has a place.
+func isProbeTarget(address string) bool {
+	for _, prefix := range []string{"dns:", "dns+https:"} {
+		if name, ok := strings.CutPrefix(address, prefix); ok {
+			host, port, err := net.SplitHostPort(name)
+			return err == nil && host != "" && port != ""
+		}
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	switch u.Scheme {
+	case "http", "https":
+		return u.Host != ""
+	case "unix":
+		return u.Host == "" && u.Path != ""
+	}
+	return false
 }

@@ -53,6 +53,9 @@ func TestProbeFaults(t *testing.T) {
 		"probe: {interval: 1s}\ncheck: {listen: []}":                         "there is nothing to probe",
 		"probe: {interval: 1s}\ncheck: {tokens: [abcdefghijklmnop]}":         "set probe.token",
 		"probe: {interval: 1s, cert_file: /c.pem}":                           "belong together",
+		"probe: {interval: 1s, targets: ['http://a:1', 'a:1']}":              "entry 2 is no check listener",
+		"probe: {interval: 1s, targets: ['dns:pods']}":                       "entry 1 is no check listener",
+		"probe: {interval: 1s, targets: ['unix://run/x']}":                   "entry 1 is no check listener",
 		"probe: {interval: 1s, targets: [" + strings.Join(many, ", ") + "]}": "65 targets; at most 64",
 	} {
 		if _, err := Load(Source{File: write(t, text)}); err == nil || !strings.Contains(err.Error(), want) {
@@ -64,6 +67,7 @@ func TestProbeFaults(t *testing.T) {
 		"probe: {interval: 1s}",
 		"probe: {interval: 1s, token: abcdefghijklmnop}\ncheck: {tokens: [abcdefghijklmnop]}",
 		"probe: {interval: 1s, targets: ['dns:pods:7070']}\ncheck: {listen: []}",
+		"probe: {interval: 1s, targets: ['unix:///run/x', 'dns+https:pods:7070', 'https://[::1]:7070']}",
 	} {
 		if _, err := Load(Source{File: write(t, text)}); err != nil {
 			t.Errorf("%s\n%v", text, err)

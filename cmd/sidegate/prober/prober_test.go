@@ -373,3 +373,29 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// A seat that was left hours ago may be somebody else's by now.
+func TestSeatsLeftLongAgoAreLetBe(t *testing.T) {
+	w := newWorld()
+	first, stranger := "", pair{}
+	w.fail = func(n int, owner string) error {
+		switch {
+		case n == 1:
+			first = owner
+		case n == 7: // the first write: nobody knows its outcome, so the seat is left
+			return errLost
+		case n == 250: // hours later
+			stranger = pair{first, "another-claim"}
+			w.listed[stranger] = time.Now().Add(24 * time.Hour)
+			w.listed[pair{first, first + "-claim"}] = time.Now().Add(24 * time.Hour)
+		}
+		return nil
+	}
+	_, err := probeWorld(t, w, func(o *Options) { o.Duration, o.Interval = 6*time.Hour, time.Minute }, &sidecar{lag: always(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.entries(); len(got) != 2 {
+		t.Errorf("of what another prober has put there since, %v is left", got)
+	}
+}

@@ -237,7 +237,9 @@ func (p *Prober) count(err error) {
 	}
 }
 
-// tidy takes every entry away that may stand somewhere, whatever ended the run.
+// tidy takes every entry away that may stand somewhere, whatever ended the run. A
+// seat that was claimed long ago is let be: its entries end by themselves, and
+// somebody else may sit there, whose entries would look like a sidecar's lies.
 func (p *Prober) tidy(ctx context.Context) error {
 	p.mu.Lock()
 	seats := p.left
@@ -248,6 +250,9 @@ func (p *Prober) tidy(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), p.opts.Grace)
 	defer stop()
 	for _, s := range seats {
+		if p.now()-s.claimed > trusted {
+			continue
+		}
 		for i := range lists {
 			if err := p.takeAway(ctx, s.owner(i), s.sender()); err != nil {
 				return err
