@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -152,7 +151,7 @@ func (c *probeCmd) ends(p *program) (*probeTargets, *apiWriter, error) {
 
 // tokenFile reads a token.
 func tokenFile(flag, path string) (string, error) {
-	text, err := os.ReadFile(path)
+	text, err := config.ReadFile(path)
 	token := strings.TrimSpace(string(text))
 	if err == nil && (token == "" || strings.ContainsAny(token, "\r\n")) {
 		err = fmt.Errorf("%s does not hold one token", path)

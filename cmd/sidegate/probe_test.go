@@ -296,6 +296,7 @@ func TestProbeUsage(t *testing.T) {
 		{"--token x --token-file " + token, exitUsage, "choose one"},
 		{"--token-file " + token, exitUsage, "does not hold one token"},
 		{"--check-token-file /nowhere", exitUsage, "--check-token-file"},
+		{"--token-file /dev/zero", exitUsage, "/dev/zero is larger than 4MiB"},
 		{"--target " + odd.URL, exitUsage, "not decided by block lists alone"},
 		{"--target " + refuses.URL, exitUsage, "unknown_app"},
 		{"--listen nowhere --target " + nowhere, exitUsage, "--listen"},

@@ -148,7 +148,7 @@ func (l *loader) openTokens(at place, tokens []Token) []Token {
 
 // open reads a file that a value names.
 func (l *loader) open(at place, path string) (data []byte, ok bool) {
-	data, err := readBounded(path)
+	data, err := ReadFile(path)
 	if err != nil {
 		l.fault("%s: %w", at.name, err)
 	}

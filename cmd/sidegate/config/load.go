@@ -150,7 +150,7 @@ func (l *loader) readFile() map[string]any {
 	if l.src.File == "" {
 		return layer
 	}
-	data, err := readBounded(l.src.File)
+	data, err := ReadFile(l.src.File)
 	if err != nil {
 		l.fault("configuration file: %w", err)
 		return layer

@@ -17,9 +17,11 @@ const maxFileBytes = 4 << 20
 // over a secret (--config <(…)) has it ready, or asks a server for it.
 const pipeTime = 10 * time.Second
 
-// readBounded reads a file that may be anything, and comes back whatever it is: a
-// reload that waited for a pipe would keep all that come after it waiting.
-func readBounded(path string) ([]byte, error) {
+// ReadFile reads a small file that may be anything, and comes back whatever it is: a
+// reload that waited for a pipe would keep all that come after it waiting, and a
+// device has no end. The errors name what is wrong with the path; what is larger than
+// 4 MiB is refused. It is safe for concurrent use.
+func ReadFile(path string) ([]byte, error) {
 	return readWithin(path, pipeTime)
 }
 
