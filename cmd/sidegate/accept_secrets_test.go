@@ -74,7 +74,7 @@ apps:
 	send()
 	// The connections to the database are cut: what the driver says of that is in
 	// the log as well.
-	psql(t, dsn, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'sidegate' and pid <> pg_backend_pid()")
+	psql(t, dsn, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'sidegate' and datname = current_database()")
 	send()
 	s.interrupt()
 	log := s.stderr.String()
