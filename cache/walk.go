@@ -66,6 +66,7 @@ func (k *keeper) walk(ctx context.Context) bool {
 	}
 	// Nothing of an older epoch is left, unless another reset came.
 	now.older.Store(nil)
+	k.left.Store(0) // what somebody asked for meanwhile was not read by the walk
 	c.metrics.preloaded.SetToCurrentTime()
 	c.preloaded.Store(true)
 	k.tell()

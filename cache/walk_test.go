@@ -100,6 +100,9 @@ func TestLoadingAheadYieldsToWhoeverWaits(t *testing.T) {
 	waitFor(t, "both streams to go on", func() bool { return g.inside.Load() == streams })
 	close(g.pass)
 	preloaded(t, c)
+	if p := c.keeper.progress(); p != 1 {
+		t.Errorf("all is in memory, one page because somebody asked for it, and progress is %v", p)
+	}
 }
 
 // lastShard returns an owner in the last shard.
