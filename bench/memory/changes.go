@@ -50,6 +50,10 @@ func change(ctx context.Context, task toChange) (out changed, err error) {
 			return err
 		}
 		debug.FreeOSMemory()
+		before, err := spent()
+		if err != nil {
+			return err
+		}
 		watching, enough := context.WithTimeout(ctx, task.For)
 		defer enough()
 		most := make(chan error, 1)
@@ -58,10 +62,6 @@ func change(ctx context.Context, task toChange) (out changed, err error) {
 			out.Resident, err = watch(watching)
 			most <- err
 		}()
-		before, err := spent()
-		if err != nil {
-			return err
-		}
 		out.Applied = pace(watching, c, task)
 		after, err := spent()
 		out.CPU, out.Collections = after.cpu-before.cpu, after.collections-before.collections-1 // the one that spent makes
