@@ -17,11 +17,12 @@ type feed struct {
 }
 
 // Instant is a reading of the monotonic clock, in nanoseconds since the cache
-// was made.
+// was made. Time for which the machine was suspended is in it, on Linux, within
+// 100 ms of waking up.
 type Instant int64
 
 // Now returns the present Instant.
-func (c *Cache) Now() Instant { return Instant(time.Since(c.started)) }
+func (c *Cache) Now() Instant { return Instant(c.elapsed()) }
 
 // Identity returns the identity of the followed server, the zero Identity if
 // none is followed yet.
@@ -51,7 +52,7 @@ func (c *Cache) Synced() bool { return c.feed.Load() != nil }
 func (c *Cache) Age() time.Duration {
 	f := c.feed.Load()
 	if f == nil {
-		return time.Since(c.started)
+		return c.elapsed()
 	}
 	return max(0, time.Duration(int64(c.Now())-f.asOf.Load()))
 }

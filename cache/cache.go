@@ -112,6 +112,7 @@ type Cache struct {
 
 	feed        atomic.Pointer[feed] // nil until a server is followed
 	clockOffset atomic.Int64         // nanoseconds from steady to the database's clock
+	suspended   suspension
 	acct        *accountant
 	keeper      *keeper
 	staged      *staged // before a server is followed, if there is a warm file
@@ -130,6 +131,7 @@ func New(opts Options) (*Cache, error) {
 		opts: opts, metrics: opts.Metrics, started: time.Now(), wall: time.Now,
 		gate: newGate(&opts),
 	}
+	c.suspended.begin(bootAhead)
 	c.tenants.Store(&tenants{})
 	c.acct = newAccountant(c)
 	c.keeper = newKeeper(c)
@@ -138,13 +140,14 @@ func New(opts Options) (*Cache, error) {
 	return c, nil
 }
 
-// Run keeps the byte budget, loads ahead what fits and reads suspect pages
-// again, until ctx ends; then it returns nil. Reads go on working afterwards,
+// Run keeps the byte budget, loads ahead what fits, reads suspect pages again and
+// watches for suspensions of the machine, until ctx ends; then it returns nil. Reads go on working afterwards,
 // but nothing is evicted any more. Call it once.
 func (c *Cache) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.acct.run(ctx) })
 	g.Go(func() error { return c.keeper.run(ctx) })
+	g.Go(func() error { return c.watchSuspension(ctx) })
 	return g.Wait()
 }
 
@@ -246,7 +249,7 @@ func (c *Cache) SetClockOffset(ahead time.Duration) {
 
 // steady is the host's clock as it would be now if nobody had set it since the
 // cache was made. Without its monotonic part it is compared by what it shows.
-func (c *Cache) steady() time.Time { return c.started.Add(time.Since(c.started)).Round(0) }
+func (c *Cache) steady() time.Time { return c.started.Add(c.elapsed()).Round(0) }
 
 func (c *Cache) databaseClock() time.Time {
 	return c.steady().Add(time.Duration(c.clockOffset.Load()))

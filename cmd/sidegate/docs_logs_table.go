@@ -183,6 +183,12 @@ var logMessages = []logMessage{
 		"Check `jwks_url` or `jwks_file` from where the process runs.",
 	},
 	{
+		"the machine was suspended; the age of the lists counts it", "warn",
+		[]string{"seconds"},
+		"The machine has slept, and sidegate with it. Until the next poll, answers are as old as that makes them: with `stale_ms`, or `unknown` past `sync.hard_bound`.",
+		"Nothing. If nobody suspends this machine on purpose, ask whoever runs it.",
+	},
+	{
 		"the new certificate cannot be used; the old one stays", "error",
 		[]string{"error", "listener", "not_after"},
 		"The files of a certificate have changed and do not fit together, or cannot be read.",

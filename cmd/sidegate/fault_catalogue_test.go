@@ -76,6 +76,8 @@ var faultCatalogue = []faultRow{
 		must: "call lists unknown that are not what their headers say"},
 	{fault: "the clock of the host jumps", must: "not notice: ages run on a clock that nobody sets, expiries on the database's",
 		shown: "TestTheHostsClockJumps of the cache; a test of the program would have to set the clock of the machine, for a time namespace shifts only the clocks that nobody sets"},
+	{fault: "the machine is suspended, the sidecar with it", must: "count the suspension in every age, within 100 ms of waking up",
+		shown: "TestTheMachineIsSuspended of the cache; a test of the program would have to suspend the machine"},
 	{fault: "ten thousand ask for the same list, which is not in memory", must: "read it once",
 		shown: "TestOneReadForAllWhoWait of the cache: 10,000 callers, one read, counted at the store"},
 	{fault: "the ids of two owners have the same hash", must: "answer none with the list of the other",
