@@ -60,7 +60,7 @@ func TestFanoutIsManyChecks(t *testing.T) {
 // TestFanoutOfUnknownLists does the same with every subset of the lists
 // unreadable: an unknown list of one side must not colour the other's.
 func TestFanoutOfUnknownLists(t *testing.T) {
-	for dark := range subsets {
+	for _, dark := range subsetsToTry() {
 		t.Run(fmt.Sprintf("subset %04b", dark), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScene(t)

@@ -21,6 +21,19 @@ const (
 	subsets = 1 << iota
 )
 
+// subsetsToTry are all of them or, in short mode, a few: the race detector looks at
+// goroutines, which are the same whatever is unknown.
+func subsetsToTry() []int {
+	if testing.Short() {
+		return []int{0, darkRoom | darkRecipientAllows, subsets - 1}
+	}
+	var all []int
+	for dark := range subsets {
+		all = append(all, dark)
+	}
+	return all
+}
+
 // darkOf tells which of the lists a page of a scene holds: recipients are in the
 // lower half of the pages, senders in the upper.
 func darkOf(kind cache.Kind, r cache.Range) int {
@@ -95,7 +108,7 @@ func (o *oracle) allowed(fact facts, dark int) []expected {
 // TestUnknownLists makes every subset of the lists unreadable and compares with
 // what could be concluded by enumerating what the lists might hold.
 func TestUnknownLists(t *testing.T) {
-	for dark := range subsets {
+	for _, dark := range subsetsToTry() {
 		t.Run(fmt.Sprintf("subset %04b", dark), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { unknownSubset(t, dark) })
 		})
