@@ -84,6 +84,7 @@ func (c *Config) check() (faults []error) {
 		c.warnAudience()
 	}
 	faults = append(faults, c.checkProbe()...)
+	faults = append(faults, c.checkAudit()...)
 	c.warnDoors()
 	return append(faults, c.checkApps()...)
 }

@@ -61,6 +61,7 @@ var fileFaults = []struct{ name, file, want string }{
 	{"app's name with a control character", `apps: {"a\x1fb": {}}`, "FILE:1: an app's name has 1 to 256 bytes"},
 	// Values against each other.
 	{"soft below poll", "sync: {poll_interval: 3s}", "sync.soft_bound: 2s is below sync.poll_interval (3s)"},
+	{"an audit without a pause", "audit: {period: 1ms}", "audit.period at FILE:1: 1ms is below 100ms; write 0s for no audit"},
 	{"hard below soft", "sync: {hard_bound: 1s}", "sync.hard_bound at FILE:1: 1s is below sync.soft_bound (2s)"},
 	{"one address twice", "api: {listen: '127.0.0.1:7070'}", "api.listen at FILE:1: check listens on 127.0.0.1:7070 already"},
 	{"one socket twice", "check: {listen: ['unix:///a?mode=0600', 'unix:///a?mode=0660']}", "check listens on unix:///a?mode=0660 already"},

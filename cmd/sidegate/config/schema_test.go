@@ -72,7 +72,7 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 // range of a duration, and what the text of a value means.
 var beyondSchema = []string{
 	"bad exempt id", "negative duration", "zero poll", "zero byte",
-	"soft below poll", "hard below soft", "one address twice", "one socket twice", "token of no app",
+	"an audit without a pause", "soft below poll", "hard below soft", "one address twice", "one socket twice", "token of no app",
 }
 
 // TestSchemaRefusesWhatFails: a file that Load refuses, the schema refuses too.
