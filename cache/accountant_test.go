@@ -172,6 +172,7 @@ func TestGhostsAndLeaksAreGoneWhenIdle(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	preloaded(t, c)
 	idle(t, c)
 	if ghosts, leaks := audit(c); ghosts != 0 || leaks != 0 {
 		t.Errorf("%d ghosts, %d leaks", ghosts, leaks)
@@ -207,6 +208,7 @@ func TestADroppedSetIsRepeated(t *testing.T) {
 	for _, o := range owners {
 		mustLoadPaced(t, c, o)
 	}
+	preloaded(t, c) // who loads ahead publishes too
 	idle(t, c)
 	if testutil.ToFloat64(c.metrics.rejectedSets) == 0 {
 		t.Error("no Set was dropped")
