@@ -47,7 +47,7 @@ func TestUnixSocket(t *testing.T) {
 // was never used holds up the end, and nobody is answered unasked.
 func TestStopClosesIdleConnections(t *testing.T) {
 	r := runCheck(t, blockedWorld(t), Options{DrainTimeout: time.Hour, IdleTimeout: time.Hour, ReadTimeout: time.Hour})
-	idle, unused := r.dial(), r.dial()
+	unused, idle := r.dial(), r.dial() // accepted in this order: an answer to the second says both are
 	defer idle.Close()
 	defer unused.Close()
 	if _, err := io.WriteString(idle, request("GET", goodTarget, "")); err != nil {
