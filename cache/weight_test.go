@@ -107,6 +107,9 @@ func (w *watched) look() { w.peak = max(w.peak, w.cache.Stats().Bytes) }
 // TestOneOwnerAfterAnotherReachesTheLimit: lists that are in memory grow to three
 // times the budget, by changes, which nobody asks ristretto about beforehand.
 func TestOneOwnerAfterAnotherReachesTheLimit(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine applies, as in TestRistrettoKeepsTheBudget")
+	}
 	const budget, owners, step = 4 << 20, 400, 150 // of 24 kB each in the end
 	m := newMaker(owners, 0, 0)
 	c := newMakerCache(t, m, budget)
