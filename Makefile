@@ -91,7 +91,7 @@ $(TOOLS)/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
 race: postgres ## Run all tests under the race detector (RACESKIP leaves tests out)
 	go test -race -short -skip '$(RACESKIP)' ./...
 
-# In make test each fault strikes twice, and those that take long do not strike.
+# In make test each fault strikes twice, in make race once, and those that take long do not strike.
 .PHONY: chaos
 chaos: postgres ## Let every fault happen to the program, write docs/concepts/faults.md (RUN=TestFaultDiskFull for one)
 	go -C cmd/sidegate test -run '$(or $(RUN),^TestFault)' -count=1 -timeout 90m -args -chaos

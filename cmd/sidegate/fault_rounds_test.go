@@ -18,7 +18,7 @@ import (
 // The tests in the files fault_*_test.go break what the program stands on while
 // it is used, and judge every answer that it gave. Each prints its figures.
 
-var faultRounds = flag.Int("faultrounds", 10, "how often each fault strikes; twice without -chaos")
+var faultRounds = flag.Int("faultrounds", 10, "how often each fault strikes; twice without -chaos, once with -short")
 
 // faultBound is the soft bound in these tests: an outage shows in the answers
 // soon after, so that a round need not take long.
@@ -73,7 +73,11 @@ func survives(t *testing.T, strike func(w *faultRun, round int) struck) {
 	t.Helper()
 	t.Parallel()
 	rounds := *faultRounds
-	if !*chaos {
+	switch {
+	case *chaos:
+	case testing.Short(): // under the race detector
+		rounds = 1
+	default:
 		rounds = 2
 	}
 	w := newFaultRun(t)
