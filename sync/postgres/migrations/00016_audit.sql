@@ -505,7 +505,8 @@ declare
 begin
   lock table sidegate.block in row exclusive mode;
   perform sidegate.make_durable(), set_config('sidegate.source', 'forget', true), set_config('sidegate.actor', '', true);
-  -- All headers before the first row, in the order of their key, as everybody does.
+  -- List by list: the header, then its rows; the lists in the order of their key, as
+  -- everybody does.
   for l in
     select d.kind, d.owner_hash, d.owner, bool_or(d.theirs) as theirs from (
       (select b.kind, b.owner_hash, b.owner, true as theirs from sidegate.block b
