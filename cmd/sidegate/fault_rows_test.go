@@ -5,13 +5,17 @@ import (
 	"testing"
 )
 
+// unaudited leaves what somebody has tampered with as it is: an audit that happens to
+// look would repair it.
+const unaudited = "audit: {period: 0s, samples: 0}\n"
+
 // TestFaultMalformedRows: somebody has dropped the checks of the tables and writes
 // rows by hand that no program of ours writes. What cannot be understood costs the
 // list that it is about, which is read again or unknown; the feed goes on.
 func TestFaultMalformedRows(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
-	s := startSidecar(t, dsn, "").ready()
+	s := startSidecar(t, dsn, unaudited).ready()
 	s.loaded()
 	bystander := question{sender: "alice", recipient: "bystander"}
 	victim := question{sender: "alice", recipient: "victim"}
@@ -78,7 +82,7 @@ func TestFaultMalformedRows(t *testing.T) {
 func TestFaultRowsBehindTheTriggers(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
-	first := startSidecar(t, dsn, "").ready()
+	first := startSidecar(t, dsn, unaudited).ready()
 	first.block("default", "bob", "alice")
 	psql(t, dsn, "CREATE TABLE public.mine () INHERITS (sidegate.block)",
 		"INSERT INTO public.mine (app, owner, owner_hash, target) OVERRIDING USER VALUE VALUES ('default', 'bob', DEFAULT, 'mallory')")
@@ -87,7 +91,7 @@ func TestFaultRowsBehindTheTriggers(t *testing.T) {
 	first.enforced(question{sender: "alice", recipient: "bob"}, dropped)
 	first.enforced(known, allowed)
 	// Who reads it anew sees that rows and header differ.
-	second := startSidecar(t, dsn, "").ready()
+	second := startSidecar(t, dsn, unaudited).ready()
 	mismatches := func() bool { return second.samples()["sidegate_digest_mismatches_total"] > 0 }
 	waitFor(t, "the rows do not fit the header", func() bool {
 		if a := second.get("check", known.path()); !a.unknown() {

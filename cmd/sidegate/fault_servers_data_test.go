@@ -74,7 +74,7 @@ func TestFaultDataOnlyRestore(t *testing.T) {
 func TestFaultDataOnlyRestoreUnaudited(t *testing.T) {
 	onlyChaos(t)
 	t.Parallel()
-	w := newServersRunWith(t, faultConfiguration+"audit: {period: 0s, samples: 0}\n").scripted(10)
+	w := newServersRunWith(t, faultConfiguration+unaudited).scripted(10)
 	w.setBack("sidegate.block", "sidegate.owner")
 	for _, s := range w.sidecars {
 		s.polled()

@@ -10,6 +10,7 @@ func syncAndCache() page {
 			{"Now", syncNow()},
 			{"Freshness", freshnessPanels()},
 			{"As a prober sees it", probePanels()},
+			{"Audits", auditPanels()},
 			{"Following the feed", feedPanels()},
 			{"What is in memory", memoryPanels()},
 			{"Reading pages", loadPanels()},
@@ -77,6 +78,20 @@ func probePanels() []panel {
 			count, q(`sum by (sidecar, kind) (increase(sidegate_probe_violations_total{WHERE}[RATE]))`, "{{sidecar}} {{kind}}")).size(6, 7),
 		areas(about{"Without an answer", "Share of the prober's questions that a sidecar did not answer, or answered with unknown.", "not-synced"},
 			ratio, q(`sum by (sidecar) (rate(sidegate_probe_unanswered_total{WHERE}[RATE])) / sum by (sidecar) (rate(sidegate_probe_reads_total{WHERE}[RATE]))`, "{{sidecar}}")).upTo(1).size(6, 7),
+	}
+}
+
+func auditPanels() []panel {
+	return []panel{
+		lines(about{"Compared", "Pages of memory a second that were read again and compared (audit.samples), and lists a second whose entries were compared with their header (audit.period).", "audit-overdue"},
+			perSecond, q(`sum(rate(sidegate_audit_samples_total{WHERE}[RATE]))`, "pages of memory"), q(`sum(rate(sidegate_audit_errors_total{WHERE}[RATE]))`, "could not be read"),
+			q(`sum(rate(sidegate_db_audit_lists_total{WHERE}[RATE]))`, "lists of the database")).paint("could not be read", "orange").size(8, 7),
+		areas(about{"Found wrong", "Pages of memory that differed from the database, by how; and lists in the database that differed from their header or the feed, because somebody wrote past the triggers. There must be none of either.", "audit-mismatch"},
+			count, q(`sum by (cause) (increase(sidegate_audit_mismatches_total{WHERE}[RATE]))`, "memory: {{cause}}"), q(`sum(increase(sidegate_db_audit_mismatches_total{WHERE}[RATE]))`, "database"),
+			q(`sum(increase(sidegate_db_audit_repaired_total{WHERE}[RATE]))`, "database, repaired")).paint("database", "red", "database, repaired", "green").size(8, 7),
+		lines(about{"Time since everything was compared", "Since the last complete round over the database, and audit.period: a round should be over within it. Nothing is shown where the audit is off.", "audit-overdue"},
+			seconds, q(`time() - max(sidegate_db_audit_last_round_timestamp_seconds{WHERE} and sidegate_db_audit_period_seconds{WHERE} > 0)`, "last round"),
+			q(`max(sidegate_db_audit_period_seconds{WHERE} > 0)`, "audit.period")).paint("audit.period", "text").size(8, 7),
 	}
 }
 
