@@ -92,8 +92,8 @@ func Check(ops []Op, limit int, patience time.Duration) Report {
 		}
 	}
 	r.Lists = len(lists)
-	m := model(limit)
 	for owner, of := range lists {
+		m := model(limit, given(of))
 		slices.SortFunc(of, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
 		asked := make([]porcupine.Operation, len(of))
 		for i := range of {
@@ -153,10 +153,30 @@ func setOf(targets []string) string {
 	return b.String()
 }
 
-func model(limit int) porcupine.Model {
+// given are the versions that changes were answered with. No two changes have one
+// version, so a change whose answer was lost had none of these. That it cannot be
+// tried there is what keeps the search short: it fits at every moment otherwise.
+func given(ops []Op) map[int64]bool {
+	versions := map[int64]bool{}
+	for i := range ops {
+		if o := &ops[i]; !o.Unknown && o.Changed {
+			versions[o.Version] = true
+		}
+	}
+	return versions
+}
+
+func model(limit int, given map[int64]bool) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return state{} },
-		Step: func(now, input, _ any) (bool, any) { return step(now.(state), input.(*Op), limit) },
+		Step: func(now, input, _ any) (bool, any) {
+			o := input.(*Op)
+			fits, after := step(now.(state), o, limit)
+			if changed := after.version > now.(state).version; changed && o.Unknown && given[after.version] {
+				return false, after
+			}
+			return fits, after
+		},
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 	sharedTargets = 6
 	sharedClients = 3 // of each sidecar
 	sharedPace    = 10 * time.Millisecond
-	linearTime    = time.Minute // for the search of one list's order
+	linearTime    = 3 * time.Minute // for the search of one list's order
 )
 
 // sharers are clients that all write to the same lists, through both sidecars.
@@ -89,7 +89,10 @@ func TestFaultSharedLists(t *testing.T) {
 // hold: what became of the requests that had no answer shows there.
 func (w *sharers) share(round int) {
 	w.t.Helper()
-	lists := []*sharedList{{owner: fmt.Sprint("shared", round, "a")}, {owner: fmt.Sprint("shared", round, "b")}}
+	var lists []*sharedList
+	for _, letter := range []string{"a", "b", "c"} { // many short lists: the search takes long for long ones
+		lists = append(lists, &sharedList{owner: fmt.Sprint("shared", round, letter)})
+	}
 	ctx, leave := context.WithCancel(w.t.Context())
 	var clients sync.WaitGroup
 	defer clients.Wait()
