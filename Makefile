@@ -12,6 +12,7 @@ FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 # A regular expression; nothing is left out unless it is given.
 RACESKIP ?= ^$$
+RACEPKGS ?= ./...
 COVER := coverage.out
 TOOLS := bin/tools
 
@@ -88,8 +89,8 @@ $(TOOLS)/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
 	go -C .ci/tools build -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: race
-race: postgres ## Run all tests under the race detector (RACESKIP leaves tests out)
-	go test -race -short -skip '$(RACESKIP)' ./...
+race: postgres ## Run all tests under the race detector (RACESKIP leaves tests out, RACEPKGS names packages)
+	go test -race -short -skip '$(RACESKIP)' $(RACEPKGS)
 
 # In make test each fault strikes twice, in make race once, and those that take long do not strike.
 .PHONY: chaos
