@@ -42,7 +42,7 @@ func TestPlans(t *testing.T) {
 // their page with that of every other number of pages.
 func TestThePlanIsNearTheBest(t *testing.T) {
 	if raceEnabled {
-		t.Skip("one goroutine counts")
+		t.Skip("one goroutine computes: there is nothing for the race detector to see")
 	}
 	const lists = 1 << 13
 	for _, entries := range []int64{3, 10, 100} {

@@ -108,7 +108,7 @@ func (w *watched) look() { w.peak = max(w.peak, w.cache.Stats().Bytes) }
 // times the budget, by changes, which nobody asks ristretto about beforehand.
 func TestOneOwnerAfterAnotherReachesTheLimit(t *testing.T) {
 	if raceEnabled {
-		t.Skip("one goroutine applies, as in TestRistrettoKeepsTheBudget")
+		t.Skip("half a minute of sums; the same goroutines meet in TestStress, which runs here")
 	}
 	const budget, owners, step = 4 << 20, 400, 150 // of 24 kB each in the end
 	m := newMaker(owners, 0, 0)

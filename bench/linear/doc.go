@@ -25,6 +25,8 @@
 // Nobody knows when a request whose answer was lost takes effect, or whether it
 // does. As is usual, it ends never: then it may come after everything, which is
 // the same as not at all. It cannot have had a version that another change was
-// answered with, which keeps the search short. A request that was refused is one that did not happen:
-// leave it out, and if it did happen, other answers will not fit.
+// answered with, which keeps the search short.
+//
+// A request that was refused is one that did not happen: leave it out, and if it did
+// happen, other answers will not fit.
 package linear

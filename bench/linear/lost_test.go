@@ -24,12 +24,8 @@ const lostLimit = 4
 // recordLost makes up requests to a list, one a millisecond, each of which lasts up to
 // six before and after the moment at which it takes effect.
 func recordLost(rng *rand.Rand, n int) (ops []Op) {
-	type past struct {
-		at    time.Duration
-		state state
-	}
 	s := state{}
-	states := []past{{0, s}}
+	states := []state{s} // that decisions may lag behind to
 	var token *Op
 	short := func() time.Duration { return time.Duration(rng.Int64N(int64(6 * time.Millisecond))) }
 	for i := range n {
@@ -50,13 +46,13 @@ func recordLost(rng *rand.Rand, n int) (ops []Op) {
 		default:
 			o.Kind, o.AtLeast, o.TokenSince = Decide, token.Version, token.Call
 			lag := rng.IntN(len(states))
-			for lag > 0 && states[lag].state.version < o.AtLeast {
+			for lag > 0 && states[lag].version < o.AtLeast {
 				lag = rng.IntN(len(states))
 			}
-			for lag < len(states) && states[lag].state.version < o.AtLeast {
+			for lag < len(states) && states[lag].version < o.AtLeast {
 				lag++
 			}
-			o.Listed = states[lag].state.holds(o.Target)
+			o.Listed = states[lag].holds(o.Target)
 		}
 		if o.Kind == Add || o.Kind == Remove {
 			lost := rng.IntN(3) == 0
@@ -70,7 +66,7 @@ func recordLost(rng *rand.Rand, n int) (ops []Op) {
 				o.Size = s.size
 			} else if o.Changed = s.holds(o.Target) == (o.Kind == Remove); o.Changed {
 				s = s.changed(o.Target)
-				states = append(states, past{moment, s})
+				states = append(states, s)
 			}
 			if !o.Full && (o.Changed || o.Kind == Add) {
 				o.Version = s.version
