@@ -86,12 +86,13 @@
 // fencing keeps others from the old primary. A connection that leads to an old
 // primary, or to a standby, is closed, and the next one goes where the name leads.
 //
-// P11. A header may go, with its owner, and nobody writes on without it. Whoever
+// P12. A header may go, with its owner, and nobody writes on without it. Whoever
 // waited for its lock finds it gone and is undone (40001), to begin anew: a header
 // that is made then starts above the floor of the versions, which the one that
-// removed it has raised in the same transaction, and which is read after the wait.
-// Sidecars are told to read the list again by a change one version further, for
-// their record of it would otherwise outlive it.
+// removed it has raised in the same transaction, and which is read after the wait,
+// or again. Sidecars are told to read the list again by a change one version further,
+// for their record of it would otherwise outlive it. A header of version 0 has told
+// nobody anything and counts as none.
 //
 // # Audit
 //

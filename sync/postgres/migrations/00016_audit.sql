@@ -148,7 +148,8 @@ end $$;
 -- is older than a change of its list, or of the same version and other content, was
 -- set back, as a restore of data alone does. That such a list agrees with itself
 -- does not help: sidecars hold what it was. Answers like audit; above is the version
--- that was given out already.
+-- that was given out already. A header without a version is as good as none: it has
+-- told nothing to anybody since the list was forgotten.
 create function sidegate.audit_feed(after xid8, changes int) returns json
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan set jit = off
@@ -168,7 +169,7 @@ begin
         left join sidegate.owner o
           on (o.app, o.kind, o.owner_hash, o.owner) = (c.app, c.kind, sidegate.owner_hash(c.owner), c.owner)
        where c.x > after and c.x <= coalesce(upto, '18446744073709551615'::xid8)
-         and (c.version > coalesce(o.version, m.version_floor)
+         and (c.version > coalesce(nullif(o.version, 0), m.version_floor)
               or c.version = o.version and (c.size, c.digest) <> (o.size, o.digest))
        group by 1, 2, 3) v;
   return answer;
@@ -378,8 +379,9 @@ $$;
 
 -- From here on a header can go while somebody waits for its lock, which nobody had
 -- to reckon with before. Who finds it gone begins anew instead of going on without
--- it, and a new header starts above the floor as it is then. One line in each
--- function is new; it is put in by name, so that the rest is seen to be as it was.
+-- it, and a new header starts above the floor as it is then: whoever has read the
+-- floor before reads it again. A line or two in each function are new; they are put
+-- in by name, so that the rest is seen to be as it was.
 -- +goose StatementBegin
 create function sidegate.rewrite(routine text, was text, becomes text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -400,6 +402,11 @@ select sidegate.rewrite('block_edited',
       raise exception using errcode = ''40001'', message = ''the list was forgotten meanwhile; try again'';
     end if;
     continue when not found; --');
+-- +goose StatementEnd
+-- +goose StatementBegin
+select sidegate.rewrite('block_edited',
+'if floor is null then',
+'if floor is null or was = 0 then -- the list may have been forgotten and made again');
 -- +goose StatementEnd
 -- +goose StatementBegin
 select sidegate.rewrite('edit',
@@ -433,10 +440,15 @@ select sidegate.rewrite('lock_lists',
 -- +goose StatementEnd
 -- +goose StatementBegin
 select sidegate.rewrite('add_each',
-'select in_app, kinds[i], owners[i], floor + 1, 1, print
-',
-'select in_app, kinds[i], owners[i], m.version_floor + 1, 1, print from sidegate.meta m
-');
+'    end loop;
+  end if;
+  if places is not null then',
+'    end loop;
+    if floor < (select m.version_floor from sidegate.meta m) then
+      raise exception using errcode = ''40001'', message = ''a list was forgotten meanwhile; try again'';
+    end if;
+  end if;
+  if places is not null then');
 -- +goose StatementEnd
 drop function sidegate.rewrite(text, text, text);
 
@@ -540,9 +552,11 @@ begin
       -- Asked under the lock: who writes now waits for it, and begins anew.
       continue when exists (select from sidegate.block b
         where (b.app, b.kind, b.owner_hash, b.owner) = (in_app, l.kind, hash, in_user));
-      update sidegate.meta set version_floor = greatest(version_floor, l.version + 1);
-      insert into sidegate.change (app, kind, owner, prev, version, size, digest, allowlist, op)
-        values (in_app, l.kind, in_user, l.version, l.version + 1, 0, 0, false, 'L');
+      if l.version > 0 then -- or it has told nobody anything
+        update sidegate.meta set version_floor = greatest(version_floor, l.version + 1);
+        insert into sidegate.change (app, kind, owner, prev, version, size, digest, allowlist, op)
+          values (in_app, l.kind, in_user, l.version, l.version + 1, 0, 0, false, 'L');
+      end if;
       delete from sidegate.owner o where (o.app, o.kind, o.owner_hash, o.owner) = (in_app, l.kind, hash, in_user);
       headers := headers + 1;
     end loop;
@@ -645,6 +659,11 @@ select sidegate.rewrite('block_edited',
 '    continue when not found; --');
 -- +goose StatementEnd
 -- +goose StatementBegin
+select sidegate.rewrite('block_edited',
+'if floor is null or was = 0 then -- the list may have been forgotten and made again',
+'if floor is null then');
+-- +goose StatementEnd
+-- +goose StatementBegin
 select sidegate.rewrite('edit',
 '  if not found and cardinality(add_targets) > 0 then
     raise exception using errcode = ''40001'', message = ''the list was forgotten meanwhile; try again'';
@@ -676,10 +695,15 @@ select sidegate.rewrite('lock_lists',
 -- +goose StatementEnd
 -- +goose StatementBegin
 select sidegate.rewrite('add_each',
-'select in_app, kinds[i], owners[i], m.version_floor + 1, 1, print from sidegate.meta m
-',
-'select in_app, kinds[i], owners[i], floor + 1, 1, print
-');
+'    end loop;
+    if floor < (select m.version_floor from sidegate.meta m) then
+      raise exception using errcode = ''40001'', message = ''a list was forgotten meanwhile; try again'';
+    end if;
+  end if;
+  if places is not null then',
+'    end loop;
+  end if;
+  if places is not null then');
 -- +goose StatementEnd
 drop function sidegate.rewrite(text, text, text);
 
