@@ -64,6 +64,17 @@ func (w *serversRun) crash(stopped int) {
 	}
 }
 
+// nothingElseCommits switches autovacuum off: whoever commits and waits for the disk
+// takes everything before it along, and counts transactions further.
+func (w *serversRun) nothingElseCommits() {
+	w.t.Helper()
+	dsn := w.server.DSN("postgres")
+	psql(w.t, dsn, "ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()")
+	waitFor(w.t, "autovacuum is off", func() bool {
+		return psql(w.t, dsn, "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'") == "0"
+	})
+}
+
 // listedRows is how many lists hold an entry, by the table.
 func (w *serversRun) listedRows(entry int) string {
 	w.t.Helper()
@@ -99,8 +110,9 @@ func TestFaultAsyncCommit(t *testing.T) {
 func TestFaultAsyncCommitUnguarded(t *testing.T) {
 	onlyChaos(t)
 	t.Parallel()
-	w := newServersRun(t).scripted(30)
+	w := newServersRunWith(t, faultConfiguration+unaudited).scripted(30)
 	awake, away := w.sidecars[0], w.sidecars[1]
+	w.nothingElseCommits()
 	psql(t, w.server.DSN("postgres"), "CREATE OR REPLACE FUNCTION sidegate.make_durable() RETURNS void LANGUAGE sql AS ''")
 	rewound, mismatches := awake.epochs("rewound"), away.samples()["sidegate_digest_mismatches_total"]
 	var lost string
@@ -114,6 +126,7 @@ func TestFaultAsyncCommitUnguarded(t *testing.T) {
 	}
 	waitFor(t, "the lower number is noticed", func() bool { return awake.epochs("rewound") > rewound })
 	w.put(w.server, 2, true, history.Done)
+	written := w.recorder.Now()
 	if again := w.versions(w.server); again != lost {
 		t.Fatalf("the versions do not coincide: %s and %s", lost, again)
 	}
@@ -123,6 +136,7 @@ func TestFaultAsyncCommitUnguarded(t *testing.T) {
 	away.signal(syscall.SIGCONT)
 	away.polled()
 	away.polled()
+	waitFor(t, "an answer without an age knows of the write", func() bool { return w.recorder.Now() > written+w.soft })
 	if !w.showsOn(away, 1, true) || !w.showsOn(away, 2, false) {
 		t.Error("who was away has noticed: this test shows nothing")
 	}
