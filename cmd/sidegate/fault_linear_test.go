@@ -90,7 +90,7 @@ func TestFaultSharedLists(t *testing.T) {
 func (w *sharers) share(round int) {
 	w.t.Helper()
 	var lists []*sharedList
-	for _, letter := range []string{"a", "b", "c"} { // many short lists: the search takes long for long ones
+	for _, letter := range []string{"a", "b", "c", "d", "e", "f"} { // many short lists: the search takes long for long ones
 		lists = append(lists, &sharedList{owner: fmt.Sprint("shared", round, letter)})
 	}
 	ctx, leave := context.WithCancel(w.t.Context())

@@ -83,7 +83,9 @@ func TestFaultRowsBehindTheTriggers(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
 	first := startSidecar(t, dsn, unaudited).ready()
+	first.loaded()
 	first.block("default", "bob", "alice")
+	first.enforced(question{sender: "alice", recipient: "bob"}, dropped)
 	psql(t, dsn, "CREATE TABLE public.mine () INHERITS (sidegate.block)",
 		"INSERT INTO public.mine (app, owner, owner_hash, target) OVERRIDING USER VALUE VALUES ('default', 'bob', DEFAULT, 'mallory')")
 	known := question{sender: "mallory", recipient: "bob"}
