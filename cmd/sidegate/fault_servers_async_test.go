@@ -34,7 +34,8 @@ func (w *serversRun) hasty(entry int, outcome history.Outcome, seen func()) {
 }
 
 // crash kills a backend; the server ends all sessions and recovers, under the same
-// postmaster. The process that stands still is let go when its own end is ordered.
+// postmaster. The process that stands still is killed with them: were it let go, it
+// might get to the disk with what it was kept from before its own end is ordered.
 func (w *serversRun) crash(stopped int) {
 	w.t.Helper()
 	dsn := w.server.DSN("postgres")
@@ -56,7 +57,7 @@ func (w *serversRun) crash(stopped int) {
 		_, err := session.say("SELECT 1;", 1)
 		return err != nil
 	})
-	_ = syscall.Kill(stopped, syscall.SIGCONT) // it may have been killed for its silence
+	_ = syscall.Kill(stopped, syscall.SIGKILL) // somebody may have done so for its silence
 	w.do(w.server.Ready(w.t.Context()))
 	w.repaired()
 	if again := psql(w.t, dsn, "SELECT pg_postmaster_start_time()"); again != state[1] {
