@@ -109,6 +109,7 @@ func TestFaultListLocked(t *testing.T) {
 	var refused int
 	w.endures(5, func(round int) struck {
 		l := w.lists[round] // of a writer by the API
+		waitFor(t, "there is a header to lock", func() bool { return l.newest.Load() != nil })
 		holder := w.session(fmt.Sprintf("BEGIN; SELECT FROM sidegate.owner WHERE owner = '%s' FOR UPDATE;", l.owner))
 		before := w.refused(l)
 		others := w.progress(10)
