@@ -30,7 +30,7 @@ func TestDBAudit(t *testing.T) {
 	if got := audit(0); got != "All 2 lists with 2 entries are what their headers and the feed say.\n" {
 		t.Errorf("a sound database: %s", got)
 	}
-	if got := audit(0, "--app", "defualt"); got != "The app defualt has no lists.\n" {
+	if got := audit(0, "--app", "defaults"); got != "The app defaults has no lists.\n" {
 		t.Errorf("an app that is not there: %s", got)
 	}
 	psql(t, dsn, replica,
@@ -142,7 +142,7 @@ func TestDBForget(t *testing.T) {
 		t.Errorf("forgotten: %+v", got)
 	}
 	// A slip must not look like an erasure.
-	for _, app := range []string{"default", "defualt"} {
+	for _, app := range []string{"default", "defaults"} {
 		if got := command(t, environ, "db", "forget", app, "bob", "--yes"); got.code != 0 || !strings.HasSuffix(got.stdout, "Nothing was removed: bob is not named in the app "+app+".\n") {
 			t.Errorf("nobody is there: %+v", got)
 		}
